@@ -1,0 +1,24 @@
+"""Unit 5.4, Cost Optimization & Scaling: the library behind the chapters.
+
+One street; data walks down it once::
+
+    catalog -> estimate -> measure -> explore -> grading -> authoring -> cli
+
+`import course_utils` loads none of these: each package arrives on first use.
+"""
+
+from importlib import import_module, metadata
+
+__version__ = metadata.version("course-utils")
+
+_PACKAGES = ("authoring", "catalog", "estimate", "explore", "grading", "measure")
+
+
+def __getattr__(name: str):
+    if name in _PACKAGES:
+        return import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {', '.join(_PACKAGES)}")
+
+
+def __dir__():
+    return sorted([*globals(), *_PACKAGES])
