@@ -1,0 +1,80 @@
+"""Where things lie in a clone of the course, and where the course lives on the web."""
+
+import os
+import tempfile
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Repository:
+    """`slug` is OWNER/NAME on GitHub, `branch` the branch that people open."""
+
+    slug: str
+    branch: str
+
+
+@dataclass(frozen=True)
+class House:
+    """One clone of the course."""
+
+    root: Path
+
+    @property
+    def masters(self) -> Path:
+        return self.root / "notebooks" / "src"
+
+    @property
+    def student(self) -> Path:
+        return self.root / "notebooks"
+
+    @property
+    def build(self) -> Path:
+        return self.root / "build"
+
+    @property
+    def instructor(self) -> Path:
+        return self.build / "instructor"
+
+    @property
+    def executed(self) -> Path:
+        return self.build / "executed"
+
+    def repository(self) -> Repository:
+        """The `[tool.course]` table of pyproject.toml; ValueError if it lacks either key."""
+        table = tomllib.loads(self.root.joinpath("pyproject.toml").read_text("utf-8"))
+        course = table.get("tool", {}).get("course", {})
+        if not {"repository", "branch"} <= course.keys():
+            raise ValueError(f"{self.root / 'pyproject.toml'} needs [tool.course] with repository and branch")
+        return Repository(course["repository"], course["branch"])
+
+
+def find_house(start: Path | None = None) -> House:
+    """The clone around `start` (the current folder), or else the one that this package lies in.
+
+    Raises FileNotFoundError outside a clone: the installed library carries no masters.
+    """
+    here = (start or Path.cwd()).resolve()
+    for folder in (here, *here.parents, Path(__file__).resolve().parents[2]):
+        if (folder / "notebooks" / "src").is_dir() and (folder / "pyproject.toml").is_file():
+            return House(folder)
+    raise FileNotFoundError(f"no clone of the course around {here}: run this inside one")
+
+
+def write_whole(path: Path, text: str) -> bool:
+    """Write a file in one step (a reader sees the old text or the new); True if it changed."""
+    data = text.encode("utf-8")
+    if path.is_file() and path.read_bytes() == data:
+        return False
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        os.chmod(temporary, path.stat().st_mode & 0o777 if path.exists() else 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+    return True

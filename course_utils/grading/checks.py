@@ -1,0 +1,178 @@
+"""`check`: run a student's function on a question's inputs, say what to look at, and give the points.
+
+Nothing here raises for what a student's function does, and nothing reaches stderr: nbgrader reads either as
+zero points. This runs beside the student's own code: it teaches; marks that count come from `course grade`.
+"""
+
+import contextlib
+import copy
+import io
+import linecache
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from course_utils.grading.agreement import agrees, largest, plain
+from course_utils.grading.feedback import Feedback, call_with, how_far, number, shown
+from course_utils.grading.questions import Question, question
+
+PRACTICE_SEED = 54
+
+
+class Mark(float):
+    """Points: a float whose repr is the bare number (nbgrader's partial credit), with feedback as HTML."""
+
+    feedback: Feedback
+
+    def __new__(cls, points: float, feedback: Feedback):
+        mark = super().__new__(cls, points)
+        mark.feedback = feedback
+        return mark
+
+    __repr__ = float.__repr__
+    __str__ = float.__repr__
+
+    def __reduce__(self):
+        return (Mark, (float(self), self.feedback))
+
+    def _repr_html_(self) -> str:
+        return self.feedback.as_html()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one call gave: a plain `value`, or an `error` and `where` it was raised; and what it `printed`."""
+
+    value: Any = None
+    error: BaseException | None = None
+    where: str = ""
+    printed: str = ""
+
+
+def check(question_id: str, answer: Callable[..., Any] | Any, *, seed: int = PRACTICE_SEED) -> Mark:
+    """Points for `answer` to a question: full for right, a share for partly right, 0.0 for blank.
+
+    `answer` is the student's function, or the value itself for a question without arguments. The feedback is
+    in the mark's `feedback`, and notebooks show it. Raises ValueError for an unknown `question_id` only.
+    """
+    asked = question(question_id)
+    function = answer if callable(answer) else (lambda *_: answer)
+    cases = seeded_inputs(asked, seed)
+    outcomes = [call(function, args) for args in cases]
+    if answer is None or answer is ... or all(isinstance(o.error, NotImplementedError) for o in outcomes):
+        headline = f"Not attempted yet: {number(asked.points)} points are waiting here."
+        return Mark(0.0, Feedback("not attempted yet", headline, (asked.asks,)))
+
+    right = [call(asked.reference, args) for args in cases]
+    near_zero = 1e-12 * max((largest(outcome.value) for outcome in right), default=0.0)
+    problems = [
+        problem(asked, function, args, outcome, expected, near_zero)
+        for args, outcome, expected in zip(cases, outcomes, right, strict=True)
+    ]
+    passed = problems.count("")
+    if passed == len(cases):
+        headline = f"Right: {number(asked.points)} of {number(asked.points)} points."
+        return Mark(float(asked.points), Feedback("right", headline))
+
+    hint = misconception_hint(asked, cases, outcomes, right, near_zero)
+    points = 0.0 if hint else round(asked.points * passed / len(cases), 2)
+    worth = f"{number(points)} of {number(asked.points)} points"
+    headline = f"Not yet: {passed} of {len(cases)} inputs came out right, {worth}."
+    first = next(position for position, found in enumerate(problems) if found)
+    sentences = [hint] if hint else []
+    sentences.append(problems[first])
+    if outcomes[first].printed:
+        sentences.append(f"It printed: {shown(outcomes[first].printed)}")
+    return Mark(points, Feedback("not yet", headline, tuple(sentences)))
+
+
+def seeded_inputs(asked: Question, seed: int) -> list[tuple[Any, ...]]:
+    """The question's argument tuples for a seed; the same seed gives the same ones."""
+    import numpy as np
+
+    return [tuple(args) for args in asked.inputs(np.random.default_rng(seed))]
+
+
+def call(function: Callable[..., Any], args: Sequence[Any]) -> Outcome:
+    """Call a function on a copy of `args`; its output is kept, its errors are caught, Ctrl-C goes through."""
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+        try:
+            return Outcome(value=plain(function(*copy.deepcopy(tuple(args)))), printed=printed.getvalue())
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # SystemExit too: `exit()` in a cell must not end the notebook
+            return Outcome(error=error, where=line_of(error, function), printed=printed.getvalue())
+
+
+def line_of(error: BaseException, function: Callable[..., Any]) -> str:
+    """`, on line 3: return a / b`, the deepest line of the student's own cell; empty where it isn't known."""
+    own_file = getattr(getattr(function, "__code__", None), "co_filename", None)
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == own_file]
+    if not frames:
+        return ""
+    text = linecache.getline(frames[-1].filename, frames[-1].lineno or 0).strip()
+    return f", on line {frames[-1].lineno}" + (f": {text}" if text else "")
+
+
+def same(outcome: Outcome, expected: Outcome, close: float, near_zero: float) -> bool:
+    """True if two calls came to the same: equal values, or errors of one type."""
+    if expected.error is not None or outcome.error is not None:
+        return isinstance(outcome.error, type(expected.error)) and expected.error is not None
+    try:
+        return agrees(outcome.value, expected.value, close, near_zero)
+    except Exception:  # an object whose comparison raises is not the answer
+        return False
+
+
+def problem(
+    asked: Question,
+    function: Callable[..., Any],
+    args: Sequence[Any],
+    outcome: Outcome,
+    expected: Outcome,
+    near_zero: float,
+) -> str:
+    """What is wrong on one input, as a sentence; empty if nothing is."""
+    given = call_with(asked.reference, args)
+    opening = f"With {given}" if given else "Here"
+    if asked.close is not None and not same(outcome, expected, asked.close, near_zero):
+        return f"{opening} it {what_happened(outcome)}; expected {what_was_right(outcome, expected)}."
+    if outcome.error is not None and expected.error is None:
+        return f"{opening} it {what_happened(outcome)}."
+    for rule in asked.properties:
+        held = call(lambda *given, rule=rule: bool(rule.holds(function, *given)), args)
+        if held.value is not True:
+            return f"{opening} it {what_happened(outcome)}, but it must hold that {rule.says}."
+    return ""
+
+
+def what_happened(outcome: Outcome) -> str:
+    if outcome.error is not None:
+        return f"raised {type(outcome.error).__name__}: {shown(str(outcome.error))[1:-1]}{outcome.where}"
+    if outcome.value is None:
+        return "returned nothing (None; is there a `return`?)"
+    return f"returned {shown(outcome.value)}"
+
+
+def what_was_right(outcome: Outcome, expected: Outcome) -> str:
+    if expected.error is not None:
+        return f"a {type(expected.error).__name__}"
+    return f"{shown(expected.value)}{how_far(outcome.value, expected.value)}"
+
+
+def misconception_hint(
+    asked: Question,
+    cases: Sequence[Sequence[Any]],
+    outcomes: Sequence[Outcome],
+    right: Sequence[Outcome],
+    near_zero: float,
+) -> str:
+    """The hint of the first misconception that answers like the student on every input, empty without one."""
+    close = asked.close if asked.close is not None else 1e-6
+    for misconception in asked.misconceptions:
+        wrong = [call(misconception.wrong, args) for args in cases]
+        if all(same(one, other, close, near_zero) for one, other in zip(outcomes, wrong, strict=True)):
+            return misconception.hint
+    return ""
