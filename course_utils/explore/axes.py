@@ -1,0 +1,146 @@
+"""Where an axis starts and ends and which ticks it carries: decided here once, so both libraries agree.
+
+Limits are round numbers. They step from one to the next as data grow, so the axis stands still while a
+slider moves a little, and the eye follows the curve.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from course_utils.explore import formats
+from course_utils.explore.views import Bars, Chart, View
+
+_STEPS = (1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
+# A linear axis starts at zero unless the data use less than this share of the way from zero to their top.
+_ZERO_BELOW = 0.6
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One planned axis: limits and ticks in data units, ticks with their texts."""
+
+    low: float
+    high: float
+    ticks: tuple[float, ...]
+    texts: tuple[str, ...]
+    log: bool
+    label: str
+
+    def share(self, values):
+        """Position of `values` along the axis: 0 at its start, 1 at its end."""
+        values = np.asarray(values, dtype=float)
+        if self.log:
+            low, high = math.log10(self.low), math.log10(self.high)
+            return (np.log10(values) - low) / (high - low)
+        return (values - self.low) / (self.high - self.low)
+
+    def at(self, share):
+        """Value at a position between 0 and 1: the inverse of `share`."""
+        share = np.asarray(share, dtype=float)
+        if self.log:
+            low, high = math.log10(self.low), math.log10(self.high)
+            return 10 ** (low + share * (high - low))
+        return self.low + share * (self.high - self.low)
+
+
+def round_up(value: float) -> float:
+    """Smallest round number (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8 times a power of ten) not below `value` > 0."""
+    power = 10.0 ** math.floor(math.log10(value))
+    step = next(step for step in _STEPS if step * power >= value * (1 - 1e-9))
+    return step * power
+
+
+def round_down(value: float) -> float:
+    """Largest such round number not above `value` > 0."""
+    power = 10.0 ** math.floor(math.log10(value))
+    step = next(step for step in reversed(_STEPS) if step * power <= value * (1 + 1e-9))
+    return step * power
+
+
+def linear_limits(low: float, high: float) -> tuple[float, float]:
+    """Round limits around data from `low` to `high`."""
+    if low == high == 0:
+        return 0.0, 1.0
+    if low >= 0 and low <= _ZERO_BELOW * high:
+        return 0.0, round_up(high)
+    if high <= 0 and high >= _ZERO_BELOW * low:
+        return -round_up(-low), 0.0
+    span = (high - low) or abs(high)
+    step = round_up(span / 5)
+    return math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step
+
+
+def log_limits(low: float, high: float) -> tuple[float, float]:
+    """Round limits around data from `low` to `high`, both above 0, with at least a factor of 10 between."""
+    bottom, top = round_down(low), round_up(high)
+    if top / bottom < 10:
+        middle = math.sqrt(low * high)
+        bottom, top = min(bottom, round_down(middle / 3.1)), max(top, round_up(middle * 3.1))
+    return bottom, top
+
+
+def linear_ticks(low: float, high: float, most: int = 6) -> tuple[float, ...]:
+    """At most `most` ticks at multiples of 1, 2, 2.5 or 5 times a power of ten."""
+    power = 10.0 ** math.floor(math.log10((high - low) / most))
+    for step in (1.0, 2.0, 2.5, 5.0, 10.0, 20.0):
+        size = step * power
+        first, last = math.ceil(low / size - 1e-9), math.floor(high / size + 1e-9)
+        if last - first + 1 <= most:
+            break
+    # Rounded at the step's own precision: 3 × 0.1 is a tick at 0.3, not at 0.30000000000000004.
+    digits = max(0, 2 - math.floor(math.log10(size)))
+    return tuple(round(index * size, digits) for index in range(first, last + 1))
+
+
+def log_ticks(low: float, high: float, most: int = 7) -> tuple[float, ...]:
+    """Powers of ten inside the limits, thinned to `most`; 1-2-5 or 1-3 between where there are few of them."""
+    decades = range(math.floor(math.log10(low) + 1e-9), math.ceil(math.log10(high) - 1e-9) + 1)
+    for digits in ((1, 2, 5), (1, 3), (1,)):
+        found = [
+            digit * 10.0**decade
+            for decade in decades
+            for digit in digits
+            if low * (1 - 1e-9) <= digit * 10.0**decade <= high * (1 + 1e-9)
+        ]
+        if len(found) <= most:
+            return tuple(found)
+    # Counted from zero, so a thinned axis keeps 1, 1000, 1 million.
+    every = math.ceil(len(found) / most)
+    return tuple(value for value in found if round(math.log10(value)) % every == 0)
+
+
+def plan_axis(
+    low: float, high: float, label: str, scale: str, fixed=None, tight: bool = False, most=6
+) -> Axis:
+    """The axis for data from `low` to `high`; `tight` ends it where the data end, `fixed` sets its limits."""
+    log = scale == "log"
+    if fixed is not None:
+        low, high = map(float, fixed)
+    elif tight and low < high:
+        pass
+    else:
+        low, high = log_limits(low, high) if log else linear_limits(low, high)
+    values = log_ticks(low, high, most + 1) if log else linear_ticks(low, high, most)
+    texts = formats.ticks(values, formats.unit_of(label), log)
+    return Axis(low, high, values, tuple(texts), log, label)
+
+
+def plan_axes(view: View, chart: Chart) -> tuple[Axis, Axis]:
+    """The x and y axes of a view. The x axis of bars runs over their categories: 0, 1, 2 …"""
+    low = min(float(one.low.min()) for one in view.series)
+    high = max(float(one.high.max()) for one in view.series)
+    if view.bars:
+        if chart.y_scale == "linear":
+            low, high = min(low, 0.0), max(high, 0.0)
+        names = view.bars[0].x
+        across = Axis(-0.5, len(names) - 0.5, tuple(map(float, range(len(names)))), names, False, chart.x)
+        return across, plan_axis(low, high, chart.y, chart.y_scale, chart.y_range)
+    lines = [one for one in view.series if not isinstance(one, Bars)]
+    left = min(float(one.x.min()) for one in lines)
+    right = max(float(one.x.max()) for one in lines)
+    # Curves run edge to edge; points keep a margin, or half of a marker would stand outside.
+    tight = all(len(one.x) > 1 for one in lines) and not any(type(one).__name__ == "Points" for one in lines)
+    across = plan_axis(left, right, chart.x, chart.x_scale, chart.x_range, tight)
+    return across, plan_axis(low, high, chart.y, chart.y_scale, chart.y_range)

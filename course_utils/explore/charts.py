@@ -1,0 +1,219 @@
+"""Static charts: a view drawn by matplotlib, small, sharp and described in words."""
+
+import base64
+import html
+import io
+import textwrap
+
+import matplotlib
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from course_utils.explore import formats, style
+from course_utils.explore.axes import plan_axes
+from course_utils.explore.labels import line_labels, point_labels
+from course_utils.explore.views import Bars, Chart, Line, View, check_scales, describe
+
+_DPI = 100  # one inch is 100 CSS pixels
+_SHARP = 2  # device pixels per CSS pixel
+
+
+def show(view: View, chart: Chart) -> None:
+    """Display a view as a picture, with its alt text. ValueError for values that a log axis can't show."""
+    from IPython.display import display
+
+    alt = describe(view, chart)
+    picture = base64.b64encode(png(view, chart)).decode()
+    page = (
+        f'<img alt="{html.escape(alt, quote=True)}" width="{style.WIDTH_PX}" style="max-width:100%;height:auto" '
+        f'src="data:image/png;base64,{picture}">'
+    )
+    # HTML, because neither JupyterLab nor the site shows the alt text that an image/png output carries.
+    display({"text/html": page, "text/plain": alt}, raw=True)
+
+
+def save_png(view: View, chart: Chart, path) -> None:
+    """Write the same picture to a file."""
+    with open(path, "wb") as file:
+        file.write(png(view, chart))
+
+
+def png(view: View, chart: Chart) -> bytes:
+    """The picture at two device pixels per CSS pixel, in at most 256 colours."""
+    from PIL import Image
+
+    with matplotlib.rc_context(style.matplotlib_rc()):
+        figure = Figure(figsize=(style.WIDTH_PX / _DPI, height_px(view) / _DPI), dpi=_DPI * _SHARP)
+        FigureCanvasAgg(figure)
+        draw(figure, view, chart)
+        figure.canvas.draw()
+        picture = Image.fromarray(_pixels(figure)).quantize(256, method=Image.Quantize.FASTOCTREE, dither=0)
+    file = io.BytesIO()
+    picture.save(file, "png", optimize=True, dpi=(_DPI * _SHARP, _DPI * _SHARP))
+    return file.getvalue()
+
+
+def _pixels(figure):
+    import numpy as np
+
+    return np.ascontiguousarray(np.asarray(figure.canvas.buffer_rgba())[..., :3])
+
+
+def lies_flat(view: View) -> bool:
+    """Whether bars run sideways: their names are too long to stand under upright bars."""
+    if not view.bars:
+        return False
+    names = view.bars[0].x
+    room = (style.WIDTH_PX - 100) / len(names)
+    return max(map(style.text_width_px, names)) > room - 8
+
+
+def height_px(view: View) -> int:
+    """Height of the whole picture in CSS pixels: taller for many sideways bars."""
+    if not lies_flat(view):
+        return style.HEIGHT_PX
+    bars = len(view.bars[0].x) * len(view.bars)
+    return max(260, min(900, 130 + 26 * bars + 10 * len(view.bars[0].x)))
+
+
+def draw(figure, view: View, chart: Chart) -> None:
+    """Draw a view on an empty matplotlib figure whose dpi counts `_SHARP` device pixels per CSS pixel or one."""
+    check_scales(view, chart)
+    x, y = plan_axes(view, chart)
+    flat = lies_flat(view)
+    wide, tall = figure.get_size_inches() * _DPI
+
+    title = textwrap.wrap(view.title, int(wide / (style.TITLE_PX * 0.53)))
+    note = textwrap.wrap(view.note, int(wide / (style.NOTE_PX * 0.5))) if view.note else []
+    across, up = (y, x) if flat else (x, y)
+    left = 30 + max(style.text_width_px(text, style.TICK_PX) for text in up.texts)
+    top = tall - 14 - 23 * len(title) - (22 if len(view.bars) > 1 or not flat else 2)
+    bottom = 50 + 16 * len(note) + (4 if note else 0)
+    right = wide - _right_margin(view, flat, across)
+    box = (left / wide, bottom / tall, (right - left) / wide, (top - bottom) / tall)
+    axes = figure.add_axes(box)
+
+    _set_axis(axes, across, up, flat, bool(view.bars))
+    if view.bars:
+        _draw_bars(axes, view, chart, y, flat)
+    else:
+        _draw_lines(axes, view)
+        _write_labels(axes, view, x, y, right - left, top - bottom)
+
+    px = 72 / _DPI
+    for row, text in enumerate(title):
+        figure.text(
+            10 / wide, 1 - (14 + 23 * row) / tall, text, va="top", size=style.TITLE_PX * px, weight="bold"
+        )
+    # The y axis's name lies above the axis, where it is read without turning the head.
+    if not flat:
+        figure.text(
+            10 / wide, (top + 10) / tall, chart.y, va="bottom", size=style.TEXT_PX * px, color=style.QUIET
+        )
+    for row, text in enumerate(reversed(note)):
+        figure.text(
+            10 / wide, (8 + 16 * row) / tall, text, va="bottom", size=style.NOTE_PX * px, color=style.QUIET
+        )
+
+
+def _right_margin(view: View, flat: bool, across) -> float:
+    last = style.text_width_px(across.texts[-1], style.TICK_PX) / 2 if across.texts else 0
+    if view.bars:
+        return max(60 if flat else 14, last)
+    names = [one.name for one in view.series if isinstance(one, Line) or getattr(one, "labels", None) is None]
+    return max(14.0, last, 16 + max((style.text_width_px(name) for name in names), default=0))
+
+
+def _set_axis(axes, across, up, flat: bool, bars: bool) -> None:
+    axes.set_xscale("log" if across.log else "linear")
+    axes.set_yscale("log" if up.log else "linear")
+    axes.set_xlim(across.low, across.high)
+    # The first of sideways bars is on top, as it is read.
+    axes.set_ylim(*((up.high, up.low) if flat else (up.low, up.high)))
+    axes.set_xticks(across.ticks, across.texts)
+    axes.set_yticks(up.ticks, up.texts)
+    axes.minorticks_off()
+    axes.set_xlabel(across.label, labelpad=6)
+    if bars:
+        axes.grid(False, axis="y" if flat else "x")
+        axes.tick_params(axis="y" if flat else "x", length=0)
+    if flat:
+        axes.spines["left"].set_visible(True)
+        axes.spines["bottom"].set_visible(False)
+
+
+def _draw_lines(axes, view: View) -> None:
+    for index, one in enumerate(view.series):
+        colour = style.colour(index)
+        if isinstance(one, Line):
+            if one.lo is not None:
+                axes.fill_between(one.x, one.lo, one.hi, color=colour, alpha=style.BAND_OPACITY, linewidth=0)
+            axes.plot(one.x, one.y, color=colour, linestyle=(0, (4, 2.5)) if one.dash else "-", zorder=3)
+            continue
+        if one.lo is not None:
+            spans = [one.y - one.low, one.high - one.y]
+            axes.errorbar(
+                one.x, one.y, spans, fmt="none", ecolor=colour, elinewidth=1.3, capsize=2.5, zorder=3
+            )
+        size = (style.MARKER_PX * 72 / _DPI) ** 2
+        axes.scatter(
+            one.x,
+            one.y,
+            s=size,
+            color=colour,
+            edgecolors=style.PAPER,
+            linewidths=0.8,
+            zorder=4,
+            clip_on=False,
+        )
+
+
+def _write_labels(axes, view: View, x, y, wide: float, tall: float) -> None:
+    ends = line_labels(view, x, y, wide, tall)
+    for label in [*ends, *point_labels(view, x, y, wide, tall, ends)]:
+        axes.text(
+            label.x_px / wide,
+            label.y_px / tall,
+            label.text,
+            transform=axes.transAxes,
+            color=style.colour(label.series),
+            size=style.TEXT_PX * 72 / _DPI,
+            ha={"right": "left", "left": "right"}.get(label.side, "center"),
+            va={"top": "bottom", "bottom": "top"}.get(label.side, "center"),
+            zorder=5,
+        )
+
+
+def _draw_bars(axes, view: View, chart: Chart, y, flat: bool) -> None:
+    import numpy as np
+
+    places = np.arange(len(view.bars[0].x))
+    thick = 0.72 / len(view.bars)
+    unit = formats.unit_of(chart.y)
+    for index, one in enumerate(view.bars):
+        at = places + (index - (len(view.bars) - 1) / 2) * thick
+        spans = None if one.lo is None else [one.y - one.low, one.high - one.y]
+        bars = (axes.barh if flat else axes.bar)(
+            at,
+            one.y,
+            thick * 0.94,
+            color=style.colour(index),
+            label=one.name,
+            **{"xerr" if flat else "yerr": spans},
+            error_kw={"ecolor": style.INK, "elinewidth": 1.2, "capsize": 3},
+        )
+        if len(places) * len(view.bars) <= 16:
+            texts = [formats.number(float(value), unit) for value in one.y]
+            axes.bar_label(bars, texts, padding=4, size=style.TICK_PX * 72 / _DPI, color=style.INK)
+    if len(view.bars) > 1:
+        axes.legend(
+            loc="lower right",
+            bbox_to_anchor=(1, 1),
+            ncols=len(view.bars),
+            frameon=False,
+            borderaxespad=0.2,
+            handlelength=1,
+            handleheight=0.9,
+            columnspacing=1.4,
+            fontsize=style.TEXT_PX * 72 / _DPI,
+        )

@@ -1,0 +1,209 @@
+"""A view as plotly traces and layout: plain dicts, which a widget updates in place and a page carries as frames."""
+
+import textwrap
+from dataclasses import dataclass
+
+import numpy as np
+
+from course_utils.explore import formats, style
+from course_utils.explore.axes import Axis, plan_axes
+from course_utils.explore.charts import height_px, lies_flat
+from course_utils.explore.labels import line_labels, point_labels
+from course_utils.explore.views import Bars, Chart, Line, Points, View, check_scales
+
+_SIDES = {"right": "middle right", "left": "middle left", "top": "top center", "bottom": "bottom center"}
+_FONT = {"family": style.FONT_CSS, "size": style.TEXT_PX, "color": style.QUIET}
+TOP_PX = 34
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """Traces by slot, and the layout. Two drawings with the same slots differ in numbers only."""
+
+    traces: dict[str, dict]
+    layout: dict
+
+
+def drawing(view: View, chart: Chart) -> Drawing:
+    """Everything that plotly needs to show a view, but for its title and note. ValueError as in `show`."""
+    check_scales(view, chart)
+    x, y = plan_axes(view, chart)
+    flat = lies_flat(view)
+    height = height_px(view)
+    margin = _margin(view, x, y, flat)
+    traces = {}
+    for index, one in enumerate(view.series):
+        traces.update(_traces_of(index, one, chart, len(view.series), flat))
+    if not view.bars:
+        wide = style.WIDTH_PX - margin["l"] - margin["r"]
+        labels = _label_trace(view, x, y, wide, height - margin["t"] - margin["b"])
+        if labels:
+            traces["labels"] = labels
+    return Drawing(traces, _layout(view, chart, x, y, flat, height, margin))
+
+
+def _traces_of(
+    index: int, one: Line | Points | Bars, chart: Chart, count: int, flat: bool
+) -> dict[str, dict]:
+    colour = style.colour(index)
+    if isinstance(one, Bars):
+        return {f"bars{index}": _bars(one, colour, chart, count, flat)}
+    hover = f"%{{text}}<extra>{one.name}</extra>"
+    x_unit, y_unit = formats.unit_of(chart.x), formats.unit_of(chart.y)
+    shared = {"type": "scatter", "name": one.name, "x": one.x, "y": one.y, "cliponaxis": False}
+    if isinstance(one, Points):
+        trace = {
+            **shared,
+            "mode": "markers",
+            "marker": {"color": colour, "size": style.MARKER_PX, "line": {"color": style.PAPER, "width": 1}},
+            "hovertemplate": f"%{{y}}<extra>{one.name}</extra>",
+        }
+        if one.lo is not None:
+            trace["error_y"] = {
+                "array": one.high - one.y,
+                "arrayminus": one.y - one.low,
+                "color": colour,
+                "thickness": 1.3,
+                "width": 3,
+            }
+        return {f"points{index}": trace}
+    found = {}
+    if one.lo is not None:
+        found[f"band{index}"] = {
+            "type": "scatter",
+            "mode": "lines",
+            "x": np.concatenate([one.x, one.x[::-1]]),
+            "y": np.concatenate([one.hi, one.lo[::-1]]),
+            "fill": "toself",
+            "fillcolor": style.rgba(colour, style.BAND_OPACITY),
+            "line": {"width": 0},
+            "hoverinfo": "skip",
+        }
+    del hover, x_unit, y_unit
+    found[f"line{index}"] = {
+        **shared,
+        "mode": "lines",
+        "line": {"color": colour, "width": style.LINE_PX, "dash": "dash" if one.dash else "solid"},
+        "hovertemplate": f"%{{y}}<extra>{one.name}</extra>",
+    }
+    return found
+
+
+def _bars(one: Bars, colour: str, chart: Chart, count: int, flat: bool) -> dict:
+    places = np.arange(len(one.x), dtype=float)
+    trace = {
+        "type": "bar",
+        "name": one.name,
+        "orientation": "h" if flat else "v",
+        "x": one.y if flat else places,
+        "y": places if flat else one.y,
+        "marker": {"color": colour},
+        "cliponaxis": False,
+        "hoverinfo": "skip",
+    }
+    if len(places) * count <= 16:
+        unit = formats.unit_of(chart.y)
+        trace["text"] = [formats.number(float(value), unit) for value in one.y]
+        trace["textposition"] = "outside"
+        trace["textfont"] = {"color": style.INK, "size": style.TICK_PX}
+    if one.lo is not None:
+        error = {"array": one.high - one.y, "arrayminus": one.y - one.low, "color": style.INK}
+        trace["error_x" if flat else "error_y"] = {**error, "thickness": 1.2, "width": 3}
+    return trace
+
+
+def _label_trace(view: View, x: Axis, y: Axis, wide: float, tall: float) -> dict | None:
+    """All names as one text trace: moving them costs no more than moving a curve."""
+    ends = line_labels(view, x, y, wide, tall)
+    labels = [*ends, *point_labels(view, x, y, wide, tall, ends)]
+    if not labels:
+        return None
+    shift = {"right": -6.0, "left": 6.0}
+    return {
+        "type": "scatter",
+        "mode": "text",
+        "x": x.at([(label.x_px + shift.get(label.side, 0)) / wide for label in labels]),
+        "y": y.at([label.y_px / tall for label in labels]),
+        "text": [f" {label.text} " for label in labels],
+        "textposition": [_SIDES[label.side] for label in labels],
+        "textfont": {"color": [style.colour(label.series) for label in labels], "size": style.TEXT_PX},
+        "cliponaxis": False,
+        "hoverinfo": "skip",
+    }
+
+
+def _margin(view: View, x: Axis, y: Axis, flat: bool) -> dict:
+    up = x if flat else y
+    names = [one.name for one in view.series if isinstance(one, Line) or getattr(one, "labels", None) is None]
+    right = 60 if flat else 16
+    if not view.bars:
+        right = max(24, 20 + max((style.text_width_px(name) for name in names), default=0))
+    left = 16 + max(style.text_width_px(text, style.TICK_PX) for text in up.texts)
+    return {
+        "l": round(left),
+        "r": round(right),
+        "t": TOP_PX if not flat or len(view.bars) > 1 else 8,
+        "b": 50,
+    }
+
+
+def _axis(axis: Axis, title: str) -> dict:
+    low, high = (np.log10(axis.low), np.log10(axis.high)) if axis.log else (axis.low, axis.high)
+    return {
+        "type": "log" if axis.log else "linear",
+        "range": [float(low), float(high)],
+        "tickvals": list(axis.ticks),
+        "ticktext": list(axis.texts),
+        "tickfont": {**_FONT, "size": style.TICK_PX},
+        "title": {"text": title, "font": _FONT, "standoff": 8},
+        "gridcolor": style.GRID,
+        "zeroline": False,
+        # A drag belongs to the slider: the axes don't zoom.
+        "fixedrange": True,
+    }
+
+
+def _layout(view: View, chart: Chart, x: Axis, y: Axis, flat: bool, height: int, margin: dict) -> dict:
+    line = {"showline": True, "linecolor": style.AXIS}
+    if flat:
+        xaxis = _axis(y, chart.y)
+        yaxis = {**_axis(x, ""), **line, "range": [x.high, x.low], "showgrid": False}
+    else:
+        xaxis = {**_axis(x, chart.x), **line, "showgrid": not view.bars}
+        yaxis = _axis(y, "")
+    above = {
+        "text": "" if flat else chart.y,
+        "xref": "paper",
+        "yref": "paper",
+        "x": 0,
+        "y": 1,
+        "xanchor": "left",
+        "yanchor": "bottom",
+        "xshift": 6 - margin["l"],
+        "yshift": 8,
+        "showarrow": False,
+        "font": _FONT,
+    }
+    return {
+        "height": height - 40,
+        "autosize": True,
+        "margin": margin,
+        "font": _FONT,
+        "paper_bgcolor": style.PAPER,
+        "plot_bgcolor": style.PAPER,
+        "xaxis": xaxis,
+        "yaxis": yaxis,
+        "annotations": [above],
+        "showlegend": len(view.bars) > 1,
+        "legend": {"orientation": "h", "x": 1, "xanchor": "right", "y": 1, "yanchor": "bottom"},
+        "bargap": 0.28,
+        "bargroupgap": 0.06,
+        "hovermode": "closest" if any(isinstance(one, Points) for one in view.series) else "x unified",
+        "dragmode": False,
+        "hoverlabel": {"font": {"family": style.FONT_CSS, "size": style.TICK_PX}},
+    }
+
+
+def wrapped(text: str, size_px: float, width_px: float = style.WIDTH_PX) -> str:
+    """`text` broken into lines for plotly, which doesn't."""
+    return "<br>".join(textwrap.wrap(text, int(width_px / (size_px * 0.55)))) or " "
