@@ -7,9 +7,7 @@ One street; data walks down it once::
 `import course_utils` loads none of these: each package arrives on first use.
 """
 
-from importlib import import_module, metadata
-
-__version__ = metadata.version("course-utils")
+from importlib import import_module
 
 _PACKAGES = ("authoring", "catalog", "estimate", "explore", "grading", "measure")
 
@@ -17,8 +15,12 @@ _PACKAGES = ("authoring", "catalog", "estimate", "explore", "grading", "measure"
 def __getattr__(name: str):
     if name in _PACKAGES:
         return import_module(f"{__name__}.{name}")
+    if name == "__version__":  # importlib.metadata takes 30 ms: asked only when somebody asks
+        from importlib.metadata import version
+
+        return version("course-utils")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {', '.join(_PACKAGES)}")
 
 
 def __dir__():
-    return sorted([*globals(), *_PACKAGES])
+    return sorted([*globals(), *_PACKAGES, "__version__"])

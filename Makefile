@@ -1,0 +1,19 @@
+# Every target is one line of scripts/dev.py (standard library only); `python scripts/dev.py lab` is the same without make.
+PYTHON ?= python3
+DEV = @$(PYTHON) scripts/dev.py
+
+.PHONY: help lab test check notebooks run audit format test-colab test-binder bench pins clean
+
+help:        ; $(DEV) help
+lab:         ; $(DEV) lab $(LAB_ARGS)
+test:        ; $(DEV) test $(TEST_ARGS)
+check:       ; $(DEV) check
+notebooks:   ; $(DEV) notebooks
+run:         ; $(DEV) run $(CHAPTERS)
+audit:       ; $(DEV) audit
+format:      ; $(DEV) format
+test-colab:  ; $(DEV) test-colab
+test-binder: ; $(DEV) test-binder
+bench:       ; $(DEV) bench
+pins:        ; $(DEV) pins
+clean:       ; $(DEV) clean

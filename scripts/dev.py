@@ -1,0 +1,369 @@
+#!/usr/bin/env python3
+"""Everything that make does, with the standard library only: python scripts/dev.py COMMAND [ARGUMENTS].
+
+The first command that needs it creates .venv with the versions of constraints.txt; later ones start at once.
+Kept readable by Python 3.6, so that a too old Python meets a sentence instead of a SyntaxError.
+"""
+
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+EXTRAS = "lab,torch,grade,dev"
+NEWEST_TO_OLDEST = ("3.13", "3.12", "3.11", "3.14")  # 3.13 is Colab's; 3.14 last: wheels come late
+# Measured: 2.3 GB on Linux with the CPU build of torch; the CUDA build brings about 5 GB more.
+NEEDED_GB_CPU, NEEDED_GB_CUDA = 3.5, 9.0
+TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
+WINDOWS = os.name == "nt"
+
+
+class Stop(Exception):
+    """What the user did not expect, in one sentence, and what to do about it."""
+
+
+# --- the environment -------------------------------------------------------------------------------------
+
+
+def python_of(venv):
+    return venv / ("Scripts/python.exe" if WINDOWS else "bin/python")
+
+
+def require_python(version=sys.version_info):
+    """Too old a Python: go on with a newer one from PATH, or say where to get it."""
+    if tuple(version[:2]) >= (3, 11):
+        return
+    found = newer_python()
+    if found and not os.environ.get("COURSE_DEV_REEXEC"):
+        os.environ["COURSE_DEV_REEXEC"] = "1"
+        print(
+            f"Python {version[0]}.{version[1]} is too old for the course; going on with {found}.", flush=True
+        )
+        raise SystemExit(subprocess.call([found, *sys.argv]))
+    raise Stop(
+        f"The course needs Python 3.11 or newer; this is {version[0]}.{version[1]} ({sys.executable}).\n"
+        "Install one from https://www.python.org/downloads/ or your package manager, then run\n"
+        "  make lab PYTHON=python3.12"
+    )
+
+
+def newer_python():
+    for version in NEWEST_TO_OLDEST:
+        path = shutil.which(f"python{version}")
+        # A pyenv shim answers only for installed versions: ask it, don't trust its name.
+        if path and quiet([path, "-c", "import venv, ensurepip"]) == 0:
+            return path
+    return None
+
+
+def require_venv_module():
+    try:
+        import ensurepip  # noqa: F401
+        import venv  # noqa: F401
+    except ImportError:
+        raise Stop(
+            f"This Python ({sys.executable}) has no venv module, so no environment can be made.\n"
+            f"On Debian or Ubuntu: sudo apt install python3.{sys.version_info[1]}-venv\n"
+            "Elsewhere: install Python from https://www.python.org/downloads/, which brings it."
+        ) from None
+
+
+def require_disk(folder, free_gb=None):
+    needed = NEEDED_GB_CUDA if has_nvidia() else NEEDED_GB_CPU
+    free_gb = shutil.disk_usage(str(folder)).free / 1e9 if free_gb is None else free_gb
+    if free_gb < needed:
+        raise Stop(
+            f"The environment needs about {needed:.1f} GB; {folder} has {free_gb:.1f} GB free.\n"
+            "Free some space, or clone the course on another disk, and run the same command again."
+        )
+
+
+def has_nvidia():
+    return shutil.which("nvidia-smi") is not None and quiet(["nvidia-smi", "-L"]) == 0
+
+
+def fingerprint(*extra):
+    """Changes whenever the environment would: the pins, the extras, the Python, the place of the checkout."""
+    parts = [str(ROOT), sys.version, *extra]
+    parts += [(ROOT / name).read_text(encoding="utf-8") for name in ("pyproject.toml", "constraints.txt")]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def make_venv(venv):
+    if python_of(venv).exists() and quiet([str(python_of(venv)), "-m", "pip", "--version"]) == 0:
+        return
+    if venv.exists():
+        shutil.rmtree(str(venv))  # half made, or its Python has gone
+    if subprocess.call([sys.executable, "-m", "venv", str(venv)]):
+        raise Stop(f"{sys.executable} could not make an environment in {venv}; its own message stands above.")
+
+
+def ensure_environment():
+    """Create .venv once; an interrupted installation goes on, a finished one costs nothing."""
+    stamp = VENV / "course-stamp"
+    wanted = fingerprint(EXTRAS)
+    if stamp.exists() and stamp.read_text() == wanted and python_of(VENV).exists():
+        return python_of(VENV)
+    require_venv_module()
+    if not VENV.exists():
+        require_disk(ROOT)
+        print(f"First run: making the environment in {VENV.name} (about 2 GB, 2 to 5 minutes).", flush=True)
+    make_venv(VENV)
+    constraints = ["-c", str(ROOT / "constraints.txt")]
+    torch = next(
+        line for line in (ROOT / "constraints.txt").read_text().splitlines() if line.startswith("torch==")
+    )
+    # Before anything else asks for torch: on Linux the default build brings gigabytes of CUDA.
+    cpu_index = (
+        [] if has_nvidia() or not sys.platform.startswith("linux") else ["--extra-index-url", TORCH_CPU_INDEX]
+    )
+    # An index that can't be reached is passed over by pip, so this never fails for want of it.
+    pip_install(VENV, [torch, *constraints, *cpu_index], "torch")
+    pip_install(VENV, ["-e", f".[{EXTRAS}]", *constraints], "the course")
+    replace_file(stamp, wanted)
+    return python_of(VENV)
+
+
+def pip_install(venv, arguments, what):
+    """pip with one moving line of progress; the whole log is kept, and its last lines shown when it fails."""
+    log = venv / "install.log"
+    pip = [str(python_of(venv)), "-m", "pip", "install", "--retries=2", "--progress-bar=off"]
+    start, count = time.monotonic(), 0
+    with log.open("a", encoding="utf-8") as kept:
+        process = subprocess.Popen(
+            [*pip, "--disable-pip-version-check", *arguments],
+            cwd=str(ROOT),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            errors="replace",
+        )
+        try:
+            for line in process.stdout:
+                kept.write(line)
+                count += line.startswith(("Collecting ", "Requirement already"))
+                show_progress(what, count, start, line)
+        except KeyboardInterrupt:
+            process.kill()
+            raise Stop("Interrupted; run the same command again and the installation goes on.") from None
+        finally:
+            code = process.wait()
+    clear = "\r\033[K" if sys.stdout.isatty() else ""
+    if code:
+        print(clear, end="")
+        raise Stop(explain_pip_failure(log.read_text(encoding="utf-8"), what, log))
+    print(f"{clear}  {what}: installed in {time.monotonic() - start:.0f} s", flush=True)
+
+
+def show_progress(what, count, start, line):
+    if not sys.stdout.isatty():
+        return
+    doing = " ".join(line.split()[:2])[:40]
+    print(
+        f"\r\033[K  {what}: {count} packages, {time.monotonic() - start:.0f} s  {doing}", end="", flush=True
+    )
+
+
+def explain_pip_failure(text, what, log):
+    tail = "\n".join("  " + line for line in text.strip().splitlines()[-8:])
+    unreachable = (
+        "NewConnectionError",
+        "NameResolutionError",
+        "ConnectTimeoutError",
+        "Temporary failure in name",
+        "Connection refused",
+        "Network is unreachable",
+        "ProxyError",
+    )
+    if "No space left on device" in text:
+        return (
+            f"The disk filled up while installing {what}.\n"
+            f"Free about {NEEDED_GB_CPU} GB and run the same command again."
+        )
+    if any(sign in text for sign in unreachable):
+        return (
+            f"The package index can't be reached, so {what} could not be installed.\n"
+            "Check the network (behind a proxy: set HTTPS_PROXY), then run the same command again;\n"
+            f"what is already there is kept. The log is {log}."
+        )
+    return f"pip could not install {what}:\n{tail}\nThe whole log is {log}."
+
+
+def replace_file(path, text):
+    """Whole or not at all: written beside its place, then renamed."""
+    temporary = path.with_name(path.name + ".new")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(str(temporary), str(path))
+
+
+# --- commands --------------------------------------------------------------------------------------------
+
+
+def lab(arguments):
+    """open JupyterLab on chapter 00 (make lab LAB_ARGS="--no-browser --port=9000")"""
+    python = ensure_environment()
+    # Jupyter refuses to run as root, as people do in containers; on loopback, its own default, that is safe.
+    root = ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
+    replace_process([python, "-m", "jupyter", "lab", "notebooks/00_start_here.ipynb", *root, *arguments])
+
+
+def test(arguments):
+    """run every test (make test TEST_ARGS="tests/estimate -x")"""
+    python = ensure_environment()
+    ensure_browser(python)
+    replace_process([python, "-m", "pytest", *arguments])
+
+
+def check(arguments):
+    """the quick tests of an author: lint, layers, notebooks up to date, units"""
+    python = ensure_environment()
+    quick = ["-m", "not browser and not notebooks and not environment", "-x"]
+    replace_process([python, "-m", "pytest", *quick, *arguments])
+
+
+def notebooks(arguments):
+    """build the student and instructor notebooks from notebooks/src"""
+    replace_process([ensure_environment(), "-m", "course_utils.cli", "notebooks", *arguments])
+
+
+def run(arguments):
+    """execute chapters and print seconds and memory beside their budgets (make run CHAPTERS="00 01")"""
+    replace_process([ensure_environment(), "-m", "course_utils.cli", "run", *arguments])
+
+
+def audit(arguments):
+    """list facts in data/ that are stale, doubled or malformed"""
+    replace_process([ensure_environment(), "-m", "course_utils.cli", "audit", *arguments])
+
+
+def format(arguments):
+    """put the code into its one shape"""
+    python = ensure_environment()
+    subprocess.call([str(python), "-m", "ruff", "check", "--fix", "--quiet", "."], cwd=str(ROOT))
+    replace_process([python, "-m", "ruff", "format", *arguments, "."])
+
+
+def test_colab(arguments):
+    """run the chapters with the versions that Colab has, in an environment of their own"""
+    python = ensure_environment()
+    replace_process(
+        [python, "-m", "pytest", "-m", "environment", "tests/environments/test_colab.py", *arguments]
+    )
+
+
+def test_binder(arguments):
+    """render .binder with repo2docker and resolve its pins against the package index"""
+    python = ensure_environment()
+    replace_process(
+        [python, "-m", "pytest", "-m", "environment", "tests/environments/test_binder.py", *arguments]
+    )
+
+
+def bench(arguments):
+    """run the benchmarks, each printing its table"""
+    python = ensure_environment()
+    scripts = [ROOT / "benchmarks" / name for name in arguments] or sorted((ROOT / "benchmarks").glob("*.py"))
+    codes = [subprocess.call([str(python), str(script)], cwd=str(ROOT)) for script in scripts]
+    raise SystemExit(max(codes, default=0))
+
+
+def pins(arguments):
+    """write what is installed in .venv into constraints.txt, environment.yml and .binder/environment.yml"""
+    python = ensure_environment()
+    frozen = subprocess.check_output(
+        [str(python), "-m", "pip", "freeze", "--exclude-editable"], encoding="utf-8"
+    )
+    versions = dict(line.split("+")[0].split("==") for line in frozen.splitlines() if "==" in line)
+    versions = {name.lower().replace("_", "-"): version for name, version in versions.items()}
+    head = "# The exact versions that CI runs, for `pip install -c`. Written by `make pins`.\n"
+    replace_file(ROOT / "constraints.txt", head + "".join(f"{n}=={v}\n" for n, v in sorted(versions.items())))
+    for name in ("environment.yml", ".binder/environment.yml"):
+        path = ROOT / name
+        replace_file(
+            path, "".join(repin(line, versions) for line in path.read_text().splitlines(keepends=True))
+        )
+
+
+def repin(line, versions):
+    import re
+
+    def new(match):
+        return f"{match.group(1)}=={versions.get(match.group(1).lower(), match.group(2))}"
+
+    return re.sub(r"([A-Za-z0-9_.-]+)==([0-9][0-9A-Za-z.]*)", new, line)
+
+
+def clean(arguments):
+    """remove build/ and the environments"""
+    for name in ("build", ".venv", ".venv-colab", ".pytest_cache", ".ruff_cache", ".import_linter_cache"):
+        shutil.rmtree(str(ROOT / name), ignore_errors=True)
+
+
+VERBS = (lab, test, check, notebooks, run, audit, format, test_colab, test_binder, bench, pins, clean)
+COMMANDS = {verb.__name__.replace("_", "-"): verb for verb in VERBS}
+
+
+def ensure_browser(python):
+    """The browser tests want a Chromium: the system's, or the one that Playwright fetches."""
+    if any(
+        shutil.which(name)
+        for name in ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    ):
+        return
+    probe = "from playwright.sync_api import sync_playwright as start\n"
+    probe += "with start() as playwright: print(playwright.chromium.executable_path)"
+    path = subprocess.run([str(python), "-c", probe], stdout=subprocess.PIPE, encoding="utf-8").stdout.strip()
+    if path and Path(path).exists():
+        return
+    print("The browser tests need Chromium; fetching Playwright's.", flush=True)
+    if subprocess.call([str(python), "-m", "playwright", "install", "chromium"]):
+        print(
+            "It can't be fetched here. The browser tests will fail until one is installed:\n"
+            "  Debian: apt install chromium    macOS: brew install --cask chromium    Windows: Google Chrome",
+            flush=True,
+        )
+
+
+def quiet(command):
+    return subprocess.call(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL
+    )
+
+
+def replace_process(command):
+    """Become the command, so that Ctrl-C and signals reach it and its exit code is ours."""
+    command = [str(part) for part in command]
+    os.chdir(str(ROOT))
+    if WINDOWS:  # exec returns to the shell at once there
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        raise SystemExit(subprocess.call(command))
+    sys.stdout.flush()
+    os.execv(command[0], command)
+
+
+def main(arguments):
+    name = arguments[0] if arguments else "help"
+    if name not in COMMANDS:
+        print("Usage: make COMMAND, or python scripts/dev.py COMMAND [ARGUMENTS]\n")
+        for known, function in COMMANDS.items():
+            print(f"  {known:12} {function.__doc__}")
+        return 0 if name in ("help", "-h", "--help") else 2
+    try:
+        require_python()
+        COMMANDS[name](arguments[1:])
+    except Stop as stop:
+        print(f"\n{stop}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

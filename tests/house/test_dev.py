@@ -1,0 +1,129 @@
+"""scripts/dev.py: what a stranger meets when the machine lacks something. Each failure is a real one."""
+
+import os
+import runpy
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+DEV = runpy.run_path(str(ROOT / "scripts" / "dev.py"), run_name="dev")
+Stop = DEV["Stop"]
+
+
+@pytest.fixture
+def clone(tmp_path):
+    """The files that dev.py needs, elsewhere and without an environment."""
+    for name in ("pyproject.toml", "constraints.txt", "scripts/dev.py", "Makefile", "README.md"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    return tmp_path
+
+
+def dev(clone, *arguments, python=sys.executable, **environment):
+    command = [python, "scripts/dev.py", *arguments]
+    return subprocess.run(
+        command, cwd=clone, env={**os.environ, **environment}, capture_output=True, text=True
+    )
+
+
+def test_too_old_python_says_which_is_needed_and_where_to_get_one(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))  # no newer one to go on with
+    with pytest.raises(Stop, match=r"needs Python 3\.11 or newer; this is 3\.10"):
+        DEV["require_python"]((3, 10, 4))
+
+
+def test_too_old_python_goes_on_with_a_newer_one_from_path(monkeypatch, tmp_path, capfd):
+    newer = tmp_path / "python3.12"
+    newer.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    newer.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", [str(ROOT / "scripts" / "dev.py"), "help"])
+    with pytest.raises(SystemExit) as leaving:
+        DEV["require_python"]((3, 9, 1))
+    os.environ.pop("COURSE_DEV_REEXEC", None)
+    assert leaving.value.code == 0
+    out = capfd.readouterr().out
+    assert f"Python 3.9 is too old for the course; going on with {newer}." in out
+    assert "Usage: make COMMAND" in out
+
+
+def test_old_python_can_read_the_script():
+    """A SyntaxError would hide the sentence: nothing newer than Python 3.6's grammar."""
+    import ast
+
+    ast.parse((ROOT / "scripts" / "dev.py").read_text("utf-8"), feature_version=(3, 6))
+
+
+def test_python_without_venv_says_which_package_brings_it(clone):
+    blocked = "import sys, runpy; sys.modules['ensurepip'] = None; sys.argv = ['dev.py', 'lab'];"
+    blocked += "runpy.run_path('scripts/dev.py', run_name='__main__')"
+    done = subprocess.run([sys.executable, "-c", blocked], cwd=clone, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert f"apt install python3.{sys.version_info[1]}-venv" in done.stderr
+    assert not (clone / ".venv").exists()
+
+
+def test_full_disk_says_how_much_is_needed_and_how_much_there_is(tmp_path):
+    with pytest.raises(Stop, match=r"needs about \d\.\d GB; .* has 0\.4 GB free"):
+        DEV["require_disk"](tmp_path, free_gb=0.4)
+
+
+def test_no_network_says_so_and_keeps_what_is_there(clone):
+    """A real pip against an index that nobody serves."""
+    nowhere = {"PIP_INDEX_URL": "http://127.0.0.1:9/simple", "PIP_CONFIG_FILE": os.devnull}
+    nowhere |= {"PIP_FIND_LINKS": "", "PIP_EXTRA_INDEX_URL": "", "PIP_NO_CACHE_DIR": "1"}
+    done = dev(clone, "lab", **nowhere)
+    assert done.returncode == 1
+    assert "The package index can't be reached, so torch could not be installed." in done.stderr
+    assert "run the same command again" in done.stderr
+    assert (clone / ".venv").exists()
+    assert not (clone / ".venv" / "course-stamp").exists(), "an unfinished environment must not look finished"
+
+
+def test_environment_of_another_place_is_not_taken_for_ours():
+    fingerprint = DEV["fingerprint"]
+    assert fingerprint("lab") == fingerprint("lab")
+    assert fingerprint("lab") != fingerprint("lab,serve")
+
+
+def test_disk_that_fills_up_while_installing_is_called_that():
+    log = "Downloading torch\nERROR: Could not install packages: [Errno 28] No space left on device\n"
+    assert DEV["explain_pip_failure"](log, "torch", Path("install.log")).startswith("The disk filled up")
+
+
+def test_any_other_failure_shows_the_end_of_the_log():
+    said = DEV["explain_pip_failure"](
+        "ERROR: No matching distribution found for nosuch\n", "x", Path("a.log")
+    )
+    assert "No matching distribution found for nosuch" in said
+    assert "a.log" in said
+
+
+def test_unknown_command_lists_the_known_ones(clone):
+    done = dev(clone, "labb")
+    assert done.returncode == 2
+    assert "lab " in done.stdout
+    assert "test " in done.stdout
+
+
+@pytest.mark.parametrize("target", sorted(DEV["COMMANDS"]))
+def test_every_command_is_a_make_target(target):
+    done = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True)
+    assert f"scripts/dev.py {target}" in done.stdout
+
+
+def test_lab_args_reach_jupyter():
+    done = subprocess.run(
+        ["make", "-n", "lab", "LAB_ARGS=--no-browser --port=9000"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.stdout.strip().endswith("scripts/dev.py lab --no-browser --port=9000")
+
+
+def test_pins_are_rewritten_in_place():
+    line = "      - plotly==6.0.1         # explorers\n"
+    assert DEV["repin"](line, {"plotly": "7.1.0"}) == "      - plotly==7.1.0         # explorers\n"
+    assert DEV["repin"]("torch==2.1.0+cpu\n", {"torch": "2.13.0"}) == "torch==2.13.0+cpu\n"
