@@ -1,6 +1,5 @@
 """`course notebooks`: masters become the student's notebooks (solutions cleared) and the instructor's."""
 
-import ast
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -154,9 +153,3 @@ def student_notebook(instructor: Any) -> Any:
     for step in (LockCells(), ClearSolutions(), ClearOutput(), CheckCellMetadata(), ComputeChecksums()):
         notebook, resources = step.preprocess(notebook, resources)
     return notebook
-
-
-def functions_of(source: str) -> dict[str, str]:
-    """Top-level functions of a cell and their arguments: `{"cost": "tokens, usd_per_mtok=2.5"}`."""
-    tree = ast.parse(source)
-    return {node.name: ast.unparse(node.args) for node in tree.body if isinstance(node, ast.FunctionDef)}

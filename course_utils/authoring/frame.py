@@ -9,7 +9,15 @@ from course_utils.authoring.masters import Master
 
 # What Colab lacks of the library's dependencies, and of theirs. Everything else stays as Colab ships it:
 # `--no-deps` keeps pip from replacing its torch, numpy or ipywidgets under a running kernel.
-COLAB_EXTRAS = ("genai-prices", "httpx2", "httpcore2", "mistral-common", "pydantic-extra-types", "pycountry")
+COLAB_EXTRAS = (
+    "genai-prices",
+    "httpx2",
+    "httpcore2",
+    "truststore",
+    "mistral-common",
+    "pydantic-extra-types",
+    "pycountry",
+)
 
 
 def colab_url(repository: Repository, name: str) -> str:
@@ -51,7 +59,7 @@ import importlib.util, os
 if importlib.util.find_spec("course_utils") is None:
     course = os.environ.get("COURSE_SOURCE", "git+https://github.com/{repository.slug}@{repository.branch}")
     extras = "{" ".join(COLAB_EXTRAS)}"
-    %pip install -q --no-deps {{course}} {{extras}}"""
+    %pip install -q --no-deps "{{course}}" {{extras}}"""
 
 
 def footer(repository: Repository, master: Master, masters: Sequence[Master]) -> str:

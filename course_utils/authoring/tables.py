@@ -1,0 +1,76 @@
+"""The tables and the progress bar that `course` prints for people."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from course_utils.authoring.run import Run
+
+_STYLES = {"ok": "green", "slow": "yellow"}
+
+
+def run_table(runs: Sequence[Run]) -> None:
+    """Chapter by chapter: seconds and peak memory beside the budget, and the slowest cell."""
+    table = Table()
+    for name in ("chapter", "seconds", "budget s", "peak MB", "budget MB", "tier", "slowest cell", "verdict"):
+        number = name.endswith((" s", "MB", "seconds"))
+        table.add_column(name, justify="right" if number else "left", no_wrap=name in ("chapter", "verdict"))
+    for one in runs:
+        table.add_row(
+            one.chapter,
+            f"{one.seconds:.1f}",
+            f"{one.seconds_budget}",
+            f"{one.peak_mb:.0f}",
+            f"{one.memory_mb_budget}",
+            one.tier,
+            f"{one.slowest_cell} ({one.slowest_s:.1f} s)",
+            f"[{_STYLES.get(one.verdict, 'bold red')}]{one.verdict}[/]",
+        )
+    console().print(table)
+
+
+def audit_table(findings: Sequence[Any]) -> None:
+    """What the data's audit found; one line if it found nothing."""
+    if not findings:
+        console().print("Every row has its source and date, none is stale.")
+        return
+    table = Table()
+    for name in ("file", "line", "kind", "message"):
+        table.add_column(name, justify="right" if name == "line" else "left")
+    for one in findings:
+        table.add_row(str(one.file), str(one.line), one.kind, one.message)
+    console().print(table)
+
+
+def facts_table(facts: Mapping[str, Any]) -> None:
+    """Names and values, one a line."""
+    table = Table(show_header=False)
+    for name, value in facts.items():
+        table.add_row(name, "" if value is None else str(value))
+    console().print(table)
+
+
+@contextmanager
+def chapter_progress() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar per chapter on stderr, so that stdout stays clean; none where nobody watches."""
+    terminal = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=terminal, disable=not terminal.is_terminal) as bars:
+        tasks: dict[str, Any] = {}
+
+        def progress(chapter: str, done: int, of: int) -> None:
+            if chapter not in tasks:
+                tasks[chapter] = bars.add_task(chapter, total=of)
+            bars.update(tasks[chapter], completed=done)
+
+        yield progress
+
+
+def console() -> Console:
+    """Wide enough for a table where the output is a file or a log."""
+    found = Console()
+    return found if found.is_terminal else Console(width=120)
