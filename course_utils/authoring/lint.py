@@ -16,7 +16,7 @@ _LINK = re.compile(
     r"(?<!!)\[[^\]]*\]\(([^)\s]+)|<(?:a|img)\b[^>]*?\b(?:href|src)=[\"']([^\"']+)", re.IGNORECASE
 )
 _IMG_TAG = re.compile(r"<img\b[^>]*>", re.IGNORECASE)
-_ALT = re.compile(r"\balt=([\"'])\s*\S", re.IGNORECASE)
+_ALT = re.compile(r"\balt=([\"'])\s*(?!\1)\S", re.IGNORECASE)
 _LINK_STARTS = ("https://", "mailto:", "#")
 _MAGIC = re.compile(r"^(\s*)[%!].*$", re.MULTILINE)
 
@@ -155,11 +155,11 @@ def call_of_check(master: Master, stub_cell: MasterCell, check_cell: MasterCell)
 def questions_asked(master: Master) -> Iterator[Problem]:
     """The chapter asks every question that its cases hold, once."""
     from course_utils.grading import cases
-    from course_utils.grading.questions import questions
+    from course_utils.grading.questions import questions_of
 
     chapter = f"ch{master.number:02}"
     asked = [cell.exercise for cell in master.cells if "exercise" in cell.tags]
-    known = questions(chapter) if chapter in cases.chapters() else {}
+    known = questions_of(chapter) if chapter in cases.chapters() else {}
     for name in known:
         if asked.count(name) != 1:
             yield at(

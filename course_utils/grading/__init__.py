@@ -9,7 +9,7 @@ _MODULES = {
     "Property": "questions",
     "Question": "questions",
     "question": "questions",
-    "questions": "questions",
+    "questions_of": "questions",
 }
 
 __all__ = sorted(_MODULES)

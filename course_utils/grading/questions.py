@@ -74,7 +74,7 @@ class Question:
 
 
 @cache
-def questions(chapter: str) -> dict[str, Question]:
+def questions_of(chapter: str) -> dict[str, Question]:
     """All questions of a chapter (`"ch01"`) by id, in their order.
 
     Raises ValueError for a chapter without questions, and for two questions with one id.
@@ -92,9 +92,9 @@ def questions(chapter: str) -> dict[str, Question]:
 def question(question_id: str) -> Question:
     """The question with this id. Raises ValueError that offers the nearest ones."""
     chapter, _, _ = str(question_id).partition(".")
-    known = questions(chapter) if chapter in cases.chapters() else {}
+    known = questions_of(chapter) if chapter in cases.chapters() else {}
     if question_id in known:
         return known[question_id]
-    everything = [name for chapter in cases.chapters() for name in questions(chapter)]
+    everything = [name for chapter in cases.chapters() for name in questions_of(chapter)]
     nearest = get_close_matches(str(question_id), everything, n=3, cutoff=0.3) or everything[:3]
     raise ValueError(f"question_id={question_id!r} is not a question; the nearest are {', '.join(nearest)}")
