@@ -8,17 +8,17 @@ from course_utils.authoring.masters import Master
 COMING = (
     "Start here",
     "Cost estimation",
-    "Memory: what has to fit",
-    "Roofline: compute or bandwidth",
-    "Throughput and latency",
-    "Quantization",
-    "Pruning and distillation",
-    "KV cache and prefix caching",
-    "Semantic caching",
-    "Queues and load",
-    "Routing, autoscaling and spot",
-    "Total cost and carbon",
-    "A plan you can defend",
+    "Compute selection",
+    "INT8",
+    "INT4: GPTQ and AWQ",
+    "Pruning",
+    "Distillation",
+    "KV cache",
+    "Prompt and semantic caching",
+    "Queues and batching",
+    "Scaling out",
+    "Build or buy",
+    "Lab: benchmark and test",
 )
 
 TIER_WORDS = {
