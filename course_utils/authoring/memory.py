@@ -10,8 +10,8 @@ SAMPLES_PER_S = 20
 class PeakMemory:
     """Samples a process tree while the `with` block runs; `peak_mb` afterwards.
 
-    On Linux one process is read from the kernel's own high-water mark (VmHWM), which misses nothing between
-    samples; with children the proportional set sizes (PSS) are added up, so that shared pages count once.
+    On Linux the system keeps each process's own high-water mark (VmHWM): nothing is missed between samples.
+    With children the proportional set sizes (PSS) of all are added up too, so that shared pages count once.
     Elsewhere resident set sizes are added up.
     """
 
@@ -19,7 +19,6 @@ class PeakMemory:
         import psutil
 
         self._process = psutil.Process(pid)
-        self._pid = pid
         self._peak_bytes = 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
@@ -41,14 +40,13 @@ class PeakMemory:
         import psutil
 
         try:
-            children = self._process.children(recursive=True)
-            alone = high_water_bytes(self._pid)
-            if children or alone is None:
-                tree = sum(proportional_bytes(process) for process in (self._process, *children))
-                self._peak_bytes = max(self._peak_bytes, tree)
-            self._peak_bytes = max(self._peak_bytes, alone or 0)
-        except (psutil.NoSuchProcess, psutil.AccessDenied):
-            pass
+            tree = [self._process, *self._process.children(recursive=True)]
+        except psutil.NoSuchProcess:
+            return
+        marks = [high_water_bytes(process.pid) for process in tree]
+        if len(tree) > 1 or marks[0] is None:
+            self._peak_bytes = max(self._peak_bytes, sum(map(proportional_bytes, tree)))
+        self._peak_bytes = max(self._peak_bytes, *(mark or 0 for mark in marks))
 
     def _watch(self) -> None:
         while not self._stop.is_set():

@@ -138,6 +138,9 @@ def execute(
             error = f"{name}, cell {cell.id}: still running after {CELL_TIMEOUT_S} s"
         except DeadKernelError:
             error = f"{name}, cell {cell.id}: the kernel died (out of memory?)"
+        except KeyboardInterrupt:
+            client.shutdown_kernel = "immediate"
+            raise
         seconds = time.perf_counter() - begin
         memory.sample()
     slowest = max(taken, key=taken.__getitem__, default="")

@@ -1,0 +1,135 @@
+"""`course`: quick help, one sentence for a mistake, JSON for programs."""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+
+import pytest
+from typer.testing import CliRunner
+
+from course_utils import cli
+
+
+@pytest.fixture
+def course(house):
+    return lambda *arguments: CliRunner().invoke(cli.app, list(arguments))
+
+
+def shell(*arguments, cwd):
+    return subprocess.run(
+        [sys.executable, "-m", "course_utils.cli", *arguments], cwd=cwd, capture_output=True, text=True
+    )
+
+
+def test_help_names_every_command_in_one_line_each(course):
+    text = course("--help").stdout
+    for command in ("notebooks", "run", "repo", "audit", "machine"):
+        assert f"\n  {command} " in text
+
+
+def test_help_costs_little_beside_python_itself():
+    """As a ratio in one run: help takes at most eight starts of a bare Python."""
+
+    def median_s(*code):
+        taken = []
+        for _ in range(5):
+            begin = time.perf_counter()
+            subprocess.run([sys.executable, *code], check=True, capture_output=True)
+            taken.append(time.perf_counter() - begin)
+        return statistics.median(taken)
+
+    bare, ours = median_s("-c", "pass"), median_s("-m", "course_utils.cli", "--help")
+    print(f"python {bare * 1e3:.0f} ms, course --help {ours * 1e3:.0f} ms")
+    assert ours <= 8 * bare
+
+
+def test_importing_the_commands_brings_nothing_heavy():
+    heavy = ["numpy", "pandas", "torch", "plotly", "matplotlib", "nbformat", "jupytext", "rich.table"]
+    code = f"import course_utils.cli, sys; print([name for name in {heavy} if name in sys.modules])"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
+
+
+def test_notebooks_builds_then_has_nothing_to_do(course, house):
+    assert course("notebooks", "--check").exit_code == 1
+    first = course("notebooks")
+    assert first.exit_code == 0
+    assert first.stdout.splitlines() == ["notebooks/98_tiny.ipynb", "build/instructor/98_tiny.ipynb"]
+    assert course("notebooks").stdout == ""
+    assert course("notebooks", "--check").exit_code == 0
+
+
+def test_check_names_the_notebook_that_differs_and_writes_nothing(course, house, change):
+    course("notebooks")
+    before = (house.student / "98_tiny.ipynb").read_bytes()
+    change("the end is reached", "the very end")
+    found = course("notebooks", "--check")
+    assert found.exit_code == 1
+    assert "notebooks/98_tiny.ipynb differs from its master" in found.stderr
+    assert (house.student / "98_tiny.ipynb").read_bytes() == before
+
+
+def test_a_broken_rule_fails_the_build_after_writing(course, house, change):
+    change("●○○ · 3 minutes", "3 minutes")
+    built = course("notebooks")
+    assert built.exit_code == 1
+    assert "98_tiny.py:31: ch98.q1 has no card above it" in built.stderr
+    assert (house.student / "98_tiny.ipynb").is_file()
+
+
+def test_run_prints_a_table_and_one_json_document(course):
+    table = course("run", "98")
+    assert table.exit_code == 0
+    assert all(
+        word in table.stdout for word in ("98_tiny", "seconds", "budget s", "peak MB", "slowest cell", "ok")
+    )
+    (run,) = json.loads(course("run", "--json").stdout)
+    assert (run["chapter"], run["verdict"]) == ("98_tiny", "ok")
+
+
+def test_run_fails_with_chapter_cell_and_first_line(course, change):
+    change('print("the end', 'raise ValueError("a\\nb")\nprint("the end')
+    failed = course("run")
+    assert failed.exit_code == 1
+    assert failed.stderr.strip().endswith("98_tiny, cell after: ValueError: a")
+
+
+def test_repo_moves_and_names_what_changed(course, house):
+    course("notebooks")
+    moved = course("repo", "grace/pay-less", "--branch", "v2")
+    assert moved.exit_code == 0
+    assert "README.md" in moved.stdout
+    assert "notebooks/98_tiny.ipynb" in moved.stdout
+    assert course("repo", "grace/pay-less").stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["repo", "grace"], "course: repository='grace' must be OWNER/NAME"),
+        (["run", "7"], "course: chapter '07' is not written"),
+    ],
+)
+def test_a_mistake_is_one_sentence_on_stderr(house, arguments, says):
+    done = shell(*arguments, cwd=house.root)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.startswith(says)
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_master_that_cannot_be_read_is_one_sentence_too(house, change):
+    change(' id="imports"', "")
+    done = shell("notebooks", cwd=house.root)
+    assert done.returncode == 1
+    assert "98_tiny.py:15: the cell has no id" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_outside_a_clone_the_one_around_the_package_is_used(tmp_path):
+    from course_utils.authoring.house import find_house
+
+    assert (find_house(tmp_path).root / "course_utils" / "cli.py").is_file()
+    assert os.fspath(find_house(tmp_path).masters).endswith("notebooks/src")
