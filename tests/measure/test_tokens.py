@@ -15,6 +15,8 @@ from mistral_common.tokens.tokenizers.mistral import MistralTokenizer
 from course_utils.measure.tokens import SAMPLES, count_tokens, token_pieces, tokenizer, tokenizers
 
 NAMES = [one.name for one in tokenizers()]
+# U+2581 is how SentencePiece writes a space, so it can't tell the two apart.
+TEXTS = st.text(st.characters(exclude_characters="\u2581", exclude_categories=["Cs"]))
 
 
 @pytest.mark.parametrize(
@@ -71,7 +73,7 @@ def _tiktoken_size(name: str) -> int:
 
 @pytest.mark.parametrize("name", NAMES)
 @settings(deadline=None, max_examples=50)
-@given(text=st.text())
+@given(text=TEXTS)
 def test_the_bytes_of_the_tokens_are_the_text(name, text):
     using = tokenizer(name)
     whole = b"".join(using.token_bytes(token) for token in using.encode(text))
