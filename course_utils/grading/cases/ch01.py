@@ -300,7 +300,7 @@ def budget_inputs(rng):
 BUDGET = Question(
     id="ch01.q6",
     points=2,
-    asks="the day of the month (the first is 1) on which spending first passes the budget if every further day "
+    asks="the day of the month, from 1, on which spending first passes the budget if every day to come "
     "costs the mean of the days so far; None if the month ends first",
     reference=day_budget_runs_out,
     inputs=budget_inputs,
