@@ -1,8 +1,8 @@
 """What is true, says who, as of when: accelerators, prices and model shapes, each with its source and date.
 
 Standard library only, and no file is read before a function asks for it. The names are bound here at once,
-not on first use: a module and its function share a name (`accelerators`), and importing the module later would
-otherwise hide the function.
+not on first use: a module and its function share a name (`accelerators`), and importing the module later
+would otherwise hide the function.
 """
 
 from course_utils.catalog.accelerators import Accelerator, accelerator, accelerators

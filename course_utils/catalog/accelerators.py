@@ -47,9 +47,9 @@ class Accelerator:
     link_name: str
     compute_capability: str | None
     aliases: tuple[str, ...]
-    note: str
     source: str
     as_of: date
+    note: str = ""
 
     KEY: ClassVar = ("name",)
 

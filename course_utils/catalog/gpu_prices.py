@@ -27,9 +27,9 @@ class GpuPrice:
     term: str
     usd_per_hour: float
     usd_per_accelerator_hour: float
-    note: str
     source: str
     as_of: date
+    note: str = ""
 
     KEY: ClassVar = ("provider", "instance", "region", "term")
 
@@ -54,8 +54,8 @@ def gpu_prices(
 ) -> tuple[GpuPrice, ...]:
     """Rows of `data/gpu_prices.csv` that fit every filter given, cheapest per chip and hour first.
 
-    `accelerator` is resolved like `accelerators.accelerator`. ValueError for an accelerator, provider, term or
-    region that the catalog doesn't know; a combination that nobody sells is an empty tuple.
+    `accelerator` is resolved like `accelerators.accelerator`. ValueError for an accelerator, provider, term
+    or region that the catalog doesn't know; a combination that nobody sells is an empty tuple.
     """
     rows = read_rows("gpu_prices.csv", GpuPrice)
     if accelerator is not None:
@@ -77,7 +77,7 @@ def gpu_prices(
 
 
 def cheapest(accelerator: str, term: str = "on_demand") -> GpuPrice:
-    """The lowest price per chip and hour. ValueError where the catalog has none, saying which terms it has."""
+    """The lowest price per chip and hour. ValueError where there is none, with the terms that there are."""
     if rows := gpu_prices(accelerator, term=term):
         return rows[0]
     has = [one for one in TERMS if gpu_prices(accelerator, term=one)]

@@ -1,4 +1,4 @@
-"""Shapes of language models: what a parameter count, a KV cache and a throughput estimate need, and no weights.
+"""Shapes of language models: what counting parameters, KV cache and throughput needs, without the weights.
 
 `model` takes a catalog name or any Hugging Face `config.json`. Parameter counts are worked out from the shape
 and checked against what the makers publish; multimodal models are counted without their vision tower.
@@ -18,18 +18,17 @@ from course_utils.catalog.provenance import check_range, read_rows
 class ModelShape:
     """One decoder-only model. Counts are whole numbers; sizes are vector lengths; contexts are tokens.
 
-    Layers come in up to three kinds. `attention_layers` keep a KV cache (None: all do), and of these
-    `full_attention_layers` see the whole context (None: all do) and the rest the last `sliding_window` tokens.
-    Layers without attention (hybrids) keep `state_values_per_layer` numbers per sequence, at any length, and have
-    `mixer_parameters` weights each in place of attention.
+    Layers come in up to three kinds. `attention_layers` keep a KV cache (None: all do); of these
+    `full_attention_layers` see the whole context (None: all do), the rest the last `sliding_window` tokens.
+    Layers without attention (hybrids) keep `state_values_per_layer` numbers per sequence, at any length, and
+    have `mixer_parameters` weights each in place of attention.
 
-    In a mixture of experts, `dense_layers` is how many layers have a plain MLP of `intermediate_size` instead.
-    `kv_lora_rank` marks multi-head latent attention: one latent of that length per token, plus one rotated key
-    of `qk_rope_head_dim`.
+    In a mixture of experts, `dense_layers` is how many layers have a plain MLP of `intermediate_size`; the
+    others have experts of `moe_intermediate_size`. `kv_lora_rank` marks multi-head latent attention: one
+    latent of that length per token, plus one rotated key of `qk_rope_head_dim`.
     """
 
     name: str
-    repository: str
     layers: int
     hidden_size: int
     heads: int
@@ -40,6 +39,7 @@ class ModelShape:
     max_context: int
     source: str
     as_of: date
+    repository: str = ""
     published_params: int | None = None
     note: str = ""
     tied_embeddings: bool = False
@@ -113,7 +113,10 @@ class ModelShape:
 
     @property
     def active_parameters(self) -> int:
-        """Weights that one token passes through: all but the experts it isn't sent to."""
+        """Weights in use for one token: all but the experts it isn't sent to.
+
+        The embedding table is in here, though a token reads one row of it; some makers leave it out.
+        """
         return _embedding_parameters(self) + _layer_parameters(self, experts=self.experts_per_token)
 
 
@@ -193,7 +196,8 @@ def model(name_or_config_path: str | Path) -> ModelShape:
     near = get_close_matches(_key(text), index, n=5, cutoff=0.5)
     offer = list(dict.fromkeys(index[key].name for key in near))[:3] or [shape.name for shape in models()]
     raise ValueError(
-        f"name_or_config_path={text!r}: no such model in the catalog and no config.json; nearest: {', '.join(offer)}"
+        f"name_or_config_path={text!r}: no such model in the catalog, and no path to a config.json; "
+        f"nearest: {', '.join(offer)}"
     )
 
 

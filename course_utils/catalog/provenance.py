@@ -1,4 +1,4 @@
-"""Where a number comes from: typed rows with a source and a date, an audit of them, and the labels figures carry.
+"""Where a number comes from: typed rows with source and date, their audit, the labels that figures carry.
 
 Every file in `data/` that ends in the columns `source,as_of` is read by `read_rows`, which refuses a row
 without either. `audit` says what has become stale or looks wrong.
@@ -8,24 +8,25 @@ import csv
 import re
 from dataclasses import MISSING, dataclass, fields
 from datetime import date
-from functools import lru_cache
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from types import UnionType
 from typing import get_args, get_type_hints
 
 _PACKAGE = Path(__file__).resolve().parents[1]
-# In the wheel the files travel inside the package; in a clone they sit at the top, where people look for them.
+# In the wheel the files travel inside the package; in a clone they sit at the top, where people look.
 _HOMES = (_PACKAGE / "_data", _PACKAGE.parent / "data")
 
 # Which dataclass reads which file, as module:class, so that the audit can check ranges as well as form.
 _ROW_TYPES = {
     "accelerators.csv": "accelerators:Accelerator",
+    "api_rules.csv": "api_rules:ApiRule",
     "gpu_prices.csv": "gpu_prices:GpuPrice",
     "models.csv": "models:ModelShape",
 }
-# Facts that a maker prints once. Prices move every month; a data sheet from last year still holds.
-_UNDATED_KINDS = frozenset({"accelerators.csv", "models.csv"})
+# Prices move every month; a data sheet or a config.json from last year still holds.
+_AGELESS = frozenset({"accelerators.csv", "models.csv"})
 
 _URL = re.compile(r"https?://[\w-]+(\.[\w-]+)+(:\d+)?(/[\w./?%&=~+#@:,!*'()-]*)?")
 
@@ -42,13 +43,13 @@ def _data_files() -> list[str]:
     return sorted({path.name for home in _HOMES if home.is_dir() for path in home.glob("*.csv")})
 
 
-@lru_cache(maxsize=None)
+@cache
 def read_rows(name: str | Path, row_type: type) -> tuple:
-    """Rows of `data/<name>` (or of a path) as `row_type`, a dataclass whose annotations say how to read each cell.
+    """Rows of `data/<name>` (or of a path) as `row_type`, a dataclass whose annotations say how to read them.
 
     An empty cell is None where the annotation allows it, else the field's default. A tuple[str, ...] cell is
-    separated by `;`. ValueError names file, line and column: for a cell that doesn't fit, an unknown or absent
-    column, and a row without a source or an ISO date.
+    separated by `;`, a bool is yes or no. ValueError names file, line and column: for a cell that doesn't
+    fit, an unknown or absent column, and a row without a source or an ISO date.
     """
     path = name if isinstance(name, Path) else data_path(name)
     rows = []
@@ -68,7 +69,7 @@ def _lines(path: Path):
 
 
 def _row(cells: dict, row_type: type):
-    """One dataclass from one CSV line. ValueError says which column, what it holds and what would be right."""
+    """One dataclass from one CSV line. ValueError says which column, what it holds, what would be right."""
     hints = get_type_hints(row_type)
     wanted = {field.name: field for field in fields(row_type)}
     if None in cells or None in cells.values():
@@ -184,9 +185,9 @@ class Finding:
 def audit(today: date | None = None, max_age_days: int = 180, folder: Path | None = None) -> list[Finding]:
     """What is stale or wrong in every `data/*.csv` that has `source` and `as_of` columns.
 
-    Kinds: `stale` (older than `max_age_days`; prices and rules only, data sheets don't age like that), `future`,
-    `malformed` (a cell, a range, a source or date that doesn't read), `source` (a link that isn't one),
-    `duplicate`, `accelerator` (a price for a chip that the catalog lacks).
+    Kinds: `stale` (older than `max_age_days`; data sheets and model shapes don't age like that), `future`,
+    `malformed` (a cell or range that doesn't hold, no source, no date), `source` (a link that isn't one, or a
+    file of this machine), `duplicate`, `accelerator` (a price for a chip that the catalog lacks).
     """
     if max_age_days < 1:
         raise ValueError(f"max_age_days={max_age_days!r}: at least 1 is needed")
@@ -213,6 +214,8 @@ def _row_findings(file: str, cells: dict, seen: dict, line: int, today: date, ma
     source = (cells["source"] or "").strip()
     if not row_type and not source:
         yield "malformed", "source is empty; say who publishes this figure"
+    if source.startswith(("/", "~", "file:")):
+        yield "source", f"source={source!r}: a place that everybody can look at is needed"
     for link in re.findall(r"https?:\S*", source):
         if not _URL.fullmatch(link.rstrip(";,)")):
             yield "source", f"{link!r} is not a link"
@@ -243,11 +246,11 @@ def _age_findings(file: str, text: str, today: date, max_age_days: int):
     age_days = (today - as_of).days
     if age_days < 0:
         yield "future", f"as_of={as_of} is after today, {today}"
-    elif age_days > max_age_days and file not in _UNDATED_KINDS:
+    elif age_days > max_age_days and file not in _AGELESS:
         yield "stale", f"as_of={as_of} is {age_days} days old; look the figure up again"
 
 
-@lru_cache(maxsize=None)
+@cache
 def _row_type(file: str):
     if file not in _ROW_TYPES:
         return None
