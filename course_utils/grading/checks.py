@@ -11,6 +11,7 @@ import linecache
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import floor
 from typing import Any
 
 from course_utils.grading.agreement import agrees, largest, plain
@@ -56,35 +57,49 @@ def check(question_id: str, answer: Callable[..., Any] | Any, *, seed: int = PRA
     `answer` is the student's function, or the value itself for a question without arguments. The feedback is
     in the mark's `feedback`, and notebooks show it. Raises ValueError for an unknown `question_id` only.
     """
-    asked = question(question_id)
+    return assess(question(question_id), answer, seed)
+
+
+def assess(asked: Question, answer: Callable[..., Any] | Any, seed: int = PRACTICE_SEED) -> Mark:
+    """`check` for a question at hand. A recognized misconception gets its hint and no points."""
     function = answer if callable(answer) else (lambda *_: answer)
     cases = seeded_inputs(asked, seed)
     outcomes = [call(function, args) for args in cases]
     if answer is None or answer is ... or all(isinstance(o.error, NotImplementedError) for o in outcomes):
-        headline = f"Not attempted yet: {number(asked.points)} points are waiting here."
-        return Mark(0.0, Feedback("not attempted yet", headline, (asked.asks,)))
+        headline = f"Not attempted yet: {worth(asked.points)} waiting here."
+        return Mark(0.0, Feedback("not attempted yet", headline, (f"Asked for: {asked.asks.rstrip('.')}.",)))
 
     right = [call(asked.reference, args) for args in cases]
-    near_zero = 1e-12 * max((largest(outcome.value) for outcome in right), default=0.0)
+    near_zero = near_zero_of(right)
     problems = [
         problem(asked, function, args, outcome, expected, near_zero)
         for args, outcome, expected in zip(cases, outcomes, right, strict=True)
     ]
     passed = problems.count("")
     if passed == len(cases):
-        headline = f"Right: {number(asked.points)} of {number(asked.points)} points."
+        headline = f"Right: {number(asked.points)} of {worth(asked.points)}."
         return Mark(float(asked.points), Feedback("right", headline))
 
     hint = misconception_hint(asked, cases, outcomes, right, near_zero)
-    points = 0.0 if hint else round(asked.points * passed / len(cases), 2)
-    worth = f"{number(points)} of {number(asked.points)} points"
-    headline = f"Not yet: {passed} of {len(cases)} inputs came out right, {worth}."
+    points = 0.0 if hint else floor(100 * asked.points * passed / len(cases)) / 100
+    headline = (
+        f"Not yet: {passed} of {len(cases)} inputs came out right, {number(points)} of {worth(asked.points)}."
+    )
     first = next(position for position, found in enumerate(problems) if found)
     sentences = [hint] if hint else []
     sentences.append(problems[first])
     if outcomes[first].printed:
         sentences.append(f"It printed: {shown(outcomes[first].printed)}")
     return Mark(points, Feedback("not yet", headline, tuple(sentences)))
+
+
+def worth(points: float) -> str:
+    return f"{number(points)} point{'' if points == 1 else 's'}"
+
+
+def near_zero_of(right: Sequence[Outcome]) -> float:
+    """Below this, a difference is rounding: 1e-12 of the largest right answer, in its unit."""
+    return 1e-12 * max((largest(outcome.value) for outcome in right), default=0.0)
 
 
 def seeded_inputs(asked: Question, seed: int) -> list[tuple[Any, ...]]:
@@ -142,7 +157,9 @@ def problem(
     if outcome.error is not None and expected.error is None:
         return f"{opening} it {what_happened(outcome)}."
     for rule in asked.properties:
-        held = call(lambda *given, rule=rule: bool(rule.holds(function, *given)), args)
+        held = call(
+            lambda *given, rule=rule: bool(rule.holds(lambda *to: plain(function(*to)), *given)), args
+        )
         if held.value is not True:
             return f"{opening} it {what_happened(outcome)}, but it must hold that {rule.says}."
     return ""

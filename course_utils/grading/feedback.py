@@ -51,7 +51,9 @@ def shown(value: Any) -> str:
 
 
 def number(value: float) -> str:
-    """Six significant digits: 0.0025, 12000, 3.14159e+12."""
+    """Six significant digits, thousands set apart: 0.0025, 1,200,000, 3.14159e+17."""
+    if 1000 <= abs(value) < 1e15:
+        return f"{float(f'{value:.6g}'):,.10g}"
     return f"{value:.6g}"
 
 

@@ -30,7 +30,8 @@ class Misconception:
 class Property:
     """What must hold for any right answer, checked on each input beside (or instead of) the value.
 
-    `holds(answer, *args)` calls `answer`, the student's function, as often as it needs: True or False.
+    `holds(answer, *args)` calls `answer`, the student's function, as often as it needs and returns True or
+    False. Numbers come back from `answer` as float, sequences as lists, whatever the student returns.
     `says` completes the sentence "it must hold that …", for example "twice the traffic costs twice as much".
     """
 
@@ -44,7 +45,7 @@ class Question:
 
     id             `ch01.q1`: the chapter's number and a short name
     points         what full marks are worth
-    asks           one sentence: what the function has to return, with its unit
+    asks           what the function has to return, with its unit: "the cost of one request, in USD"
     reference      the right function; its argument names are the student's
     inputs         `inputs(rng)` returns argument tuples, edge cases included; `rng`: numpy.random.Generator
     close          relative tolerance of the comparison with the reference; None: only properties count

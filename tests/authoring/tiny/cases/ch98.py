@@ -17,7 +17,7 @@ QUESTIONS = (
     Question(
         id="ch98.q1",
         points=2,
-        asks="What `tokens` cost in USD.",
+        asks="what `tokens` cost, in USD",
         reference=cost_usd,
         inputs=inputs,
         misconceptions=(
