@@ -112,7 +112,7 @@ def audit(as_json: Json = False) -> None:
         from course_utils.authoring.tables import audit_table
 
         audit_table(findings)
-    raise typer.Exit(1 if any(finding.kind != "stale" for finding in findings) else 0)
+    raise typer.Exit(1 if any(finding.is_error for finding in findings) else 0)
 
 
 @app.command()
@@ -123,12 +123,7 @@ def machine(as_json: Json = False) -> None:
     from course_utils.measure.machine import describe
 
     found = describe()
-    if as_json:
-        print(json.dumps(asdict(found), indent=1, default=str))
-    else:
-        from course_utils.authoring.tables import facts_table
-
-        facts_table(asdict(found))
+    print(json.dumps(asdict(found), indent=1, default=str) if as_json else found)
 
 
 def main() -> None:

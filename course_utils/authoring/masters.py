@@ -1,4 +1,24 @@
-"""Read a chapter's master: a jupytext py:percent file whose header says what the chapter costs the reader."""
+"""Read a chapter's master: a jupytext py:percent file whose header says what the chapter costs the reader.
+
+    # ---
+    # course: {title: Cost estimation, minutes: 60, tier: cpu, memory_mb: 700, seconds: 60}
+    # ---
+
+    # %% [markdown] id="objectives"
+    # 1. Turn tokens into dollars.
+
+    # %% id="cost" tags=["exercise"] exercise="ch01.q1"
+    def cost_usd(tokens, usd_per_mtok):
+        ### BEGIN SOLUTION
+        return tokens * usd_per_mtok / 1e6
+        ### END SOLUTION
+
+    # %% id="cost-check" tags=["check"] exercise="ch01.q1"
+    check("ch01.q1", cost_usd)
+
+Every cell has an `id` that stays. In Markdown, `{{course_map}}` becomes the table of chapters, and
+`{{solution}}` in a cell with `exercise=…` the solved stub. `lint` has the other rules.
+"""
 
 import re
 from dataclasses import dataclass, field

@@ -1,10 +1,11 @@
 """The tables and the progress bar that `course` prints for people."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -34,24 +35,17 @@ def run_table(runs: Sequence[Run]) -> None:
 
 
 def audit_table(findings: Sequence[Any]) -> None:
-    """What the data's audit found; one line if it found nothing."""
-    if not findings:
-        console().print("Every row has its source and date, none is stale.")
-        return
-    table = Table()
-    for name in ("file", "line", "kind", "message"):
-        table.add_column(name, justify="right" if name == "line" else "left")
-    for one in findings:
-        table.add_row(str(one.file), str(one.line), one.kind, one.message)
-    console().print(table)
-
-
-def facts_table(facts: Mapping[str, Any]) -> None:
-    """Names and values, one a line."""
-    table = Table(show_header=False)
-    for name, value in facts.items():
-        table.add_row(name, "" if value is None else str(value))
-    console().print(table)
+    """What the data's audit found, errors first, and a line that counts them."""
+    if findings:
+        table = Table()
+        for name in ("file", "line", "kind", "message"):
+            table.add_column(name, justify="right" if name == "line" else "left")
+        for one in sorted(findings, key=lambda one: not one.is_error):
+            kind = f"[bold red]{one.kind}[/]" if one.is_error else one.kind
+            table.add_row(one.file, str(one.line), kind, escape(one.message))
+        console().print(table)
+    errors = sum(one.is_error for one in findings)
+    console().print(f"{errors} errors, {len(findings) - errors} stale rows.")
 
 
 @contextmanager

@@ -105,6 +105,23 @@ def test_repo_moves_and_names_what_changed(course, house):
     assert course("repo", "grace/pay-less").stdout == ""
 
 
+def test_audit_fails_on_errors_only_and_counts_what_is_stale(course):
+    from course_utils.catalog.provenance import audit
+
+    findings = audit()
+    errors = [finding for finding in findings if finding.is_error]
+    audited = course("audit")
+    assert audited.exit_code == (1 if errors else 0)
+    assert f"{len(errors)} errors, {len(findings) - len(errors)} stale rows." in audited.stdout
+    assert len(json.loads(course("audit", "--json").stdout)) == len(findings)
+
+
+def test_machine_prints_what_it_is_for_people_and_for_programs(course):
+    found = json.loads(course("machine", "--json").stdout)
+    assert found["memory_bytes"] > 0
+    assert found["cpu"] in course("machine").stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

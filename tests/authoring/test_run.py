@@ -10,6 +10,7 @@ import time
 import nbformat
 import psutil
 import pytest
+from nbgrader.utils import determine_grade
 
 from course_utils.authoring.memory import PeakMemory
 from course_utils.authoring.run import Run, run_chapters
@@ -27,6 +28,7 @@ def mark_and_feedback(house, folder="executed"):
     cells = {cell.id: cell for cell in notebook.cells}
     assert "the end is reached" in cells["after"].outputs[0].text
     (output,) = cells["q1-check"].outputs
+    assert determine_grade(cells["q1-check"]) == (float(output.data["text/plain"]), 2.0)
     return output.data["text/plain"], output.data["text/html"]
 
 
