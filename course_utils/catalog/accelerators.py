@@ -122,7 +122,7 @@ def _index() -> dict[str, Accelerator]:
 
 def _words(name: str) -> list[str]:
     """'NVIDIA A100-SXM4-80GB' -> [a100, sxm, 80gb]: what tells chips apart, without fillers."""
-    text = re.sub(r"(\d+)\s*gi?b\b", r"\1gb", name.casefold())
+    text = re.sub(r"(\d+)\s*gi?b\b", r"\1gb", name.casefold().replace("_", " "))
     text = re.sub(r"sxm\d\b", "sxm", text)
     return [word for word in re.findall(r"[a-z0-9.]+", text) if word not in _FILLER]
 

@@ -11,15 +11,16 @@ from pathlib import Path
 
 from course_utils.catalog.mixers import mixer_of
 
-# Two-matrix MLP and LayerNorm with bias; the rest have three matrices and RMSNorm.
-_PLAIN_MLP = frozenset({"gpt2", "gpt_neox", "opt", "bloom", "falcon", "phi", "starcoder2"})
+# LayerNorm with bias and an MLP of two matrices; nearly all others have RMSNorm and three.
+_LAYER_NORM = frozenset({"gpt2", "gpt_bigcode", "gpt_neox", "opt", "bloom", "falcon", "phi", "starcoder2"})
 # Families whose code ties the output matrix to the embeddings where the config says nothing.
+_TWO_MATRICES = _LAYER_NORM | {"nemotron", "arcee", "persimmon", "apertus"}
 _TIED = frozenset({"gpt2", "gemma", "gemma2", "gemma3", "gemma3_text", "opt", "bloom", "falcon", "smollm3"})
 _FOUR_NORMS = frozenset({"gemma2", "gemma3", "gemma3_text"})
 _QK_NORM = frozenset({"qwen3", "qwen3_moe", "gemma3", "gemma3_text"})
 _DELTA_NET = frozenset({"qwen3_next", "qwen3_5", "qwen3_5_text", "qwen3_5_moe", "qwen3_5_moe_text"})
 _QKV_BIAS = frozenset({"qwen2", "qwen2_moe", "qwen2_vl", "qwen2_5_vl", "qwen2_5_vl_text"})
-_ALL_BIAS = frozenset({"gpt2", "gpt_neox", "opt", "bloom", "phi", "starcoder2"})
+_ALL_BIAS = _LAYER_NORM - {"falcon"}
 # What a config of the family leaves to the code that reads it.
 _UNSAID = {
     "gemma3_text": {
@@ -43,7 +44,13 @@ _FOREIGN = (
     "index_topk",
     "hidden_size_per_layer_input",
     "num_kv_shared_layers",
+    "zero_expert_num",
+    "conv_L_cache",
+    "kv_channels",
     "block_configs",
+    "attention_k_eq_v",
+    "global_head_dim",
+    "per_layer_config",
 )
 _FULL = frozenset({"full_attention", "attention"})
 _WINDOWED = frozenset({"sliding_attention", "chunked_attention"})
@@ -103,16 +110,16 @@ def shape_fields(config: dict) -> dict:
         "vocab_size": _whole(config, "vocab_size"),
         "max_context": _whole(config, "max_position_embeddings", "n_positions", "max_seq_len", "seq_length"),
         "tied_embeddings": _flag(config, "tie_word_embeddings", default=family in _TIED),
-        "gated_mlp": family not in _PLAIN_MLP,
+        "gated_mlp": _gated(config, family),
         "qk_norm": family in _QK_NORM | _DELTA_NET
         or bool(config.get("use_qk_norm") and "llama4" not in family),
         "query_gate": family in _DELTA_NET,
         "norms_per_layer": 4 if family in _FOUR_NORMS else 1 if family in ("phi", "falcon") else 2,
-        "norm_bias": family in _PLAIN_MLP,
+        "norm_bias": family in _LAYER_NORM,
         "qkv_bias": attention_bias or family in _QKV_BIAS,
         "output_bias": attention_bias and family not in ("glm4_moe",),
         "mlp_bias": _flag(config, "mlp_bias", default=family in _ALL_BIAS | {"gpt_oss"}),
-        "learned_positions": _whole(config, "n_positions") if family == "gpt2" else 0,
+        "learned_positions": _learned_positions(config, family),
         **_widths(config, family, hidden, layers),
         **_latents(config),
         **_reach(config, family, layers),
@@ -120,13 +127,15 @@ def shape_fields(config: dict) -> dict:
 
 
 def _kv_heads(config: dict, family: str, heads: int) -> int:
-    if family == "falcon" and not config.get("new_decoder_architecture"):
+    if family in ("falcon", "gpt_bigcode") and not config.get("new_decoder_architecture"):
         return 1 if config.get("multi_query") else heads
     # Absent from configs of the time before grouped queries: one key-value head for each query head.
     return _whole(config, "num_key_value_heads", "num_kv_heads", default=heads)
 
 
 def _head_dim(config: dict, hidden: int, heads: int) -> int:
+    if config.get("kv_lora_rank"):
+        return _whole(config, "qk_nope_head_dim") + _whole(config, "qk_rope_head_dim")
     if config.get("head_dim") is not None:
         return _whole(config, "head_dim")
     if hidden % heads:
@@ -134,17 +143,37 @@ def _head_dim(config: dict, hidden: int, heads: int) -> int:
     return hidden // heads
 
 
+def _gated(config: dict, family: str) -> bool:
+    """Whether the MLP has a gate, a third matrix: with SiLU it has, with anything else the family decides."""
+    if family in _TWO_MATRICES:
+        return False
+    activation = config.get("hidden_act") or config.get("hidden_activation") or "silu"
+    if activation not in ("silu", "swish") and "gemma" not in family and family != "bitnet":
+        raise ValueError(f"hidden_act={activation!r}: an MLP of model_type={family!r} is not covered")
+    return True
+
+
+def _learned_positions(config: dict, family: str) -> int:
+    if family == "opt":
+        return _whole(config, "max_position_embeddings") + 2
+    return _whole(config, "n_positions") if family in ("gpt2", "gpt_bigcode") else 0
+
+
 def _widths(config: dict, family: str, hidden: int, layers: int) -> dict:
     """Of the plain MLP and of the experts, and how many layers have which."""
-    experts = _whole(config, "n_routed_experts", "num_local_experts", "num_experts", default=0, low=0)
+    experts = _whole(
+        config, "n_routed_experts", "num_local_experts", "num_experts", "moe_num_experts", default=0, low=0
+    )
     dense_key = ("intermediate_size_mlp", "intermediate_size", "n_inner", "ffn_dim")
     if experts < 2:
         if family == "granitemoehybrid":
             dense_key = ("shared_intermediate_size",)
-        default = 4 * hidden if family in _PLAIN_MLP else None
+        default = 4 * hidden if family in _LAYER_NORM else None
         return {"intermediate_size": _whole(config, *dense_key, default=default)}
     width = _whole(config, "moe_intermediate_size", "expert_ffn_hidden_size", "intermediate_size")
-    shared = _whole(config, "n_shared_experts", default=int(family == "llama4_text"), low=0)
+    shared = _whole(
+        config, "n_shared_experts", "moe_num_shared_experts", default=int(family == "llama4_text"), low=0
+    )
     for key in ("shared_expert_intermediate_size", "shared_intermediate_size"):
         if config.get(key):
             shared, rest = divmod(_whole(config, key), width)
@@ -155,7 +184,9 @@ def _widths(config: dict, family: str, hidden: int, layers: int) -> dict:
     dense_layers = _dense_layers(config, layers)
     return {
         "experts": experts,
-        "experts_per_token": _whole(config, "num_experts_per_tok", "num_experts_per_token", "moe_topk"),
+        "experts_per_token": _whole(
+            config, "num_experts_per_tok", "num_experts_per_token", "moe_topk", "moe_k"
+        ),
         "shared_experts": shared,
         "moe_intermediate_size": width,
         "dense_layers": dense_layers,
@@ -174,7 +205,8 @@ def _dense_layers(config: dict, layers: int) -> int:
     if "decoder_sparse_step" in config or config.get("mlp_only_layers"):
         step, plain = _whole(config, "decoder_sparse_step", default=1), config.get("mlp_only_layers") or []
         return sum(layer in plain or (layer + 1) % step != 0 for layer in range(layers))
-    return _whole(config, "first_k_dense_replace", "num_dense_layers", default=0, low=0)
+    first_dense = ("first_k_dense_replace", "num_dense_layers", "moe_layer_start_index")
+    return _whole(config, *first_dense, default=0, low=0)
 
 
 def _latents(config: dict) -> dict:
@@ -215,10 +247,13 @@ def _layer_kinds(config: dict, family: str, layers: int) -> list[str]:
     if family in _DELTA_NET:
         interval = _whole(config, "full_attention_interval", default=4)
         return ["linear_attention" if number % interval else "full_attention" for number in numbers]
+    if "mamba_d_state" in config:
+        raise ValueError(f"layer_types is missing; model_type={family!r} has layers without attention")
     if config.get("attention_chunk_size"):
         interval = _whole(config, "no_rope_layer_interval")
         return ["chunked_attention" if number % interval else "full_attention" for number in numbers]
-    if not config.get("sliding_window") or config.get("use_sliding_window") is False:
+    window = config.get("sliding_window")
+    if not window or config.get("use_sliding_window") is False or window >= config["max_position_embeddings"]:
         return ["full_attention"] * layers
     if pattern := config.get("sliding_window_pattern"):
         return ["sliding_attention" if number % pattern else "full_attention" for number in numbers]

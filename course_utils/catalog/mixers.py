@@ -7,7 +7,7 @@ whatever the sequence's length. Sizes follow the modules of Hugging Face transfo
 
 def mixer_of(config: dict, family: str) -> dict:
     """`mixer_parameters` and `state_values_per_layer` of a hybrid. ValueError for one not covered."""
-    kinds = {"jamba": _mamba, "granitemoehybrid": _mamba2, "bamba": _mamba2}
+    kinds = {"jamba": _mamba, "granitemoehybrid": _mamba2}
     mixer = kinds.get(family) or (_delta_net if "linear_num_value_heads" in config else None)
     if mixer is None:
         raise ValueError(f"model_type={family!r}: its layers without attention are not covered")
