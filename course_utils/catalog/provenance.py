@@ -68,9 +68,12 @@ def _lines(path: Path):
             yield reader.line_num, cells
 
 
+_hints = cache(get_type_hints)
+
+
 def _row(cells: dict, row_type: type):
     """One dataclass from one CSV line. ValueError says which column, what it holds, what would be right."""
-    hints = get_type_hints(row_type)
+    hints = _hints(row_type)
     wanted = {field.name: field for field in fields(row_type)}
     if None in cells or None in cells.values():
         raise ValueError(
