@@ -172,8 +172,8 @@ def _write_labels(axes, view: View, x, y, wide: float, tall: float) -> None:
     ends = line_labels(view, x, y, wide, tall)
     for label in [*ends, *point_labels(view, x, y, wide, tall, ends)]:
         axes.text(
-            label.x_px / wide,
-            label.y_px / tall,
+            label.start_px[0] / wide,
+            label.start_px[1] / tall,
             label.text,
             transform=axes.transAxes,
             color=style.colour(label.series),

@@ -13,15 +13,22 @@ from course_utils.explore.views import Bars, Chart, Line, Points, View, check_sc
 
 _SIDES = {"right": "middle right", "left": "middle left", "top": "top center", "bottom": "bottom center"}
 _FONT = {"family": style.FONT_CSS, "size": style.TEXT_PX, "color": style.QUIET}
-TOP_PX = 34
+_TOP_PX, _BOTTOM_PX, _LEGEND_PX = 12, 26, 30
+_AROUND_PX = 80  # title, the axes' names and the note, which stand outside the plot
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """Traces by slot, and the layout. Two drawings with the same slots differ in numbers only."""
+    """Traces by slot, the layout, and the axes' names, which stand above and below the plot.
+
+    Two drawings with the same slots differ in numbers only. The names are not part of the layout: plotly
+    measures each text that it draws, and without them a redraw takes half the time.
+    """
 
     traces: dict[str, dict]
     layout: dict
+    above: str
+    below: str
 
 
 def drawing(view: View, chart: Chart) -> Drawing:
@@ -39,7 +46,8 @@ def drawing(view: View, chart: Chart) -> Drawing:
         labels = _label_trace(view, x, y, wide, height - margin["t"] - margin["b"])
         if labels:
             traces["labels"] = labels
-    return Drawing(traces, _layout(view, chart, x, y, flat, height, margin))
+    above, below = ("", chart.y) if flat else (chart.y, chart.x)
+    return Drawing(traces, _layout(view, x, y, flat, height, margin), above, below)
 
 
 def _traces_of(
@@ -48,8 +56,6 @@ def _traces_of(
     colour = style.colour(index)
     if isinstance(one, Bars):
         return {f"bars{index}": _bars(one, colour, chart, count, flat)}
-    hover = f"%{{text}}<extra>{one.name}</extra>"
-    x_unit, y_unit = formats.unit_of(chart.x), formats.unit_of(chart.y)
     shared = {"type": "scatter", "name": one.name, "x": one.x, "y": one.y, "cliponaxis": False}
     if isinstance(one, Points):
         trace = {
@@ -79,11 +85,10 @@ def _traces_of(
             "line": {"width": 0},
             "hoverinfo": "skip",
         }
-    del hover, x_unit, y_unit
     found[f"line{index}"] = {
         **shared,
         "mode": "lines",
-        "line": {"color": colour, "width": style.LINE_PX, "dash": "dash" if one.dash else "solid"},
+        "line": {"color": colour, "width": style.LINE_PX, "dash": "7px,4px" if one.dash else "solid"},
         "hovertemplate": f"%{{y}}<extra>{one.name}</extra>",
     }
     return found
@@ -118,13 +123,13 @@ def _label_trace(view: View, x: Axis, y: Axis, wide: float, tall: float) -> dict
     labels = [*ends, *point_labels(view, x, y, wide, tall, ends)]
     if not labels:
         return None
-    shift = {"right": -6.0, "left": 6.0}
     return {
         "type": "scatter",
         "mode": "text",
-        "x": x.at([(label.x_px + shift.get(label.side, 0)) / wide for label in labels]),
+        "x": x.at([label.x_px / wide for label in labels]),
         "y": y.at([label.y_px / tall for label in labels]),
-        "text": [f" {label.text} " for label in labels],
+        # A hard space keeps the name off its line; plotly trims soft ones.
+        "text": [f"\u00a0{label.text}\u00a0" for label in labels],
         "textposition": [_SIDES[label.side] for label in labels],
         "textfont": {"color": [style.colour(label.series) for label in labels], "size": style.TEXT_PX},
         "cliponaxis": False,
@@ -133,21 +138,20 @@ def _label_trace(view: View, x: Axis, y: Axis, wide: float, tall: float) -> dict
 
 
 def _margin(view: View, x: Axis, y: Axis, flat: bool) -> dict:
-    up = x if flat else y
+    up, across = (x, y) if flat else (y, x)
     names = [one.name for one in view.series if isinstance(one, Line) or getattr(one, "labels", None) is None]
-    right = 60 if flat else 16
-    if not view.bars:
-        right = max(24, 20 + max((style.text_width_px(name) for name in names), default=0))
-    left = 16 + max(style.text_width_px(text, style.TICK_PX) for text in up.texts)
-    return {
-        "l": round(left),
-        "r": round(right),
-        "t": TOP_PX if not flat or len(view.bars) > 1 else 8,
-        "b": 50,
-    }
+    right = style.text_width_px(across.texts[-1], style.TICK_PX) / 2 + 4 if across.texts else 0
+    if view.bars:
+        right = max(right, 60 if flat else 12)
+    else:
+        right = max(right, 14 + max((style.text_width_px(name) for name in names), default=0))
+    left = 18 + max((style.text_width_px(text, style.TICK_PX) for text in up.texts), default=0)
+    top = _LEGEND_PX if len(view.bars) > 1 else _TOP_PX
+    # Fixed here, so that plotly need not find out by drawing twice.
+    return {"l": round(left), "r": round(right), "t": top, "b": _BOTTOM_PX, "autoexpand": False}
 
 
-def _axis(axis: Axis, title: str) -> dict:
+def _axis(axis: Axis) -> dict:
     low, high = (np.log10(axis.low), np.log10(axis.high)) if axis.log else (axis.low, axis.high)
     return {
         "type": "log" if axis.log else "linear",
@@ -155,7 +159,11 @@ def _axis(axis: Axis, title: str) -> dict:
         "tickvals": list(axis.ticks),
         "ticktext": list(axis.texts),
         "tickfont": {**_FONT, "size": style.TICK_PX},
-        "title": {"text": title, "font": _FONT, "standoff": 8},
+        "tickangle": 0,
+        # Unseen ticks: room between the texts and the plot.
+        "ticks": "outside",
+        "ticklen": 4,
+        "tickcolor": "rgba(0,0,0,0)",
         "gridcolor": style.GRID,
         "zeroline": False,
         # A drag belongs to the slider: the axes don't zoom.
@@ -163,29 +171,16 @@ def _axis(axis: Axis, title: str) -> dict:
     }
 
 
-def _layout(view: View, chart: Chart, x: Axis, y: Axis, flat: bool, height: int, margin: dict) -> dict:
+def _layout(view: View, x: Axis, y: Axis, flat: bool, height: int, margin: dict) -> dict:
     line = {"showline": True, "linecolor": style.AXIS}
     if flat:
-        xaxis = _axis(y, chart.y)
-        yaxis = {**_axis(x, ""), **line, "range": [x.high, x.low], "showgrid": False}
+        # The first of sideways bars is on top, as it is read.
+        xaxis, yaxis = _axis(y), {**_axis(x), **line, "range": [x.high, x.low], "showgrid": False}
     else:
-        xaxis = {**_axis(x, chart.x), **line, "showgrid": not view.bars}
-        yaxis = _axis(y, "")
-    above = {
-        "text": "" if flat else chart.y,
-        "xref": "paper",
-        "yref": "paper",
-        "x": 0,
-        "y": 1,
-        "xanchor": "left",
-        "yanchor": "bottom",
-        "xshift": 6 - margin["l"],
-        "yshift": 8,
-        "showarrow": False,
-        "font": _FONT,
-    }
+        xaxis, yaxis = {**_axis(x), **line, "showgrid": not view.bars}, _axis(y)
     return {
-        "height": height - 40,
+        "template": {},
+        "height": height - _AROUND_PX,
         "autosize": True,
         "margin": margin,
         "font": _FONT,
@@ -193,7 +188,6 @@ def _layout(view: View, chart: Chart, x: Axis, y: Axis, flat: bool, height: int,
         "plot_bgcolor": style.PAPER,
         "xaxis": xaxis,
         "yaxis": yaxis,
-        "annotations": [above],
         "showlegend": len(view.bars) > 1,
         "legend": {"orientation": "h", "x": 1, "xanchor": "right", "y": 1, "yanchor": "bottom"},
         "bargap": 0.28,

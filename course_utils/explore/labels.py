@@ -13,15 +13,24 @@ LINE_HEIGHT_PX = style.TEXT_PX * 1.3
 GAP_PX = 8
 
 
+_SHIFTS = {"right": (GAP_PX, 0), "left": (-GAP_PX, 0), "top": (0, GAP_PX), "bottom": (0, -GAP_PX)}
+
+
 @dataclass(frozen=True)
 class Label:
-    """A name to write: its anchor in pixels, which corner touches it, and the series it belongs to."""
+    """A name to write: the pixel it belongs to, the side of it on which it stands, and its series' index."""
 
     text: str
     x_px: float
     y_px: float
-    side: str  # "right": the text starts at the anchor; "left": it ends there; "top", "bottom": centred
+    side: str
     series: int
+
+    @property
+    def start_px(self) -> tuple[float, float]:
+        """Where the text is anchored: a gap away from its pixel."""
+        across, up = _SHIFTS[self.side]
+        return self.x_px + across, self.y_px + up
 
 
 def spread(wanted: list[float], height: float, low: float, high: float) -> list[float]:
@@ -81,13 +90,15 @@ def line_labels(view: View, x: Axis, y: Axis, width: float, height: float) -> li
     ends = [(min(max(x_px, 0), width), min(max(y_px, 0), height)) for x_px, y_px in ends]
     heights = spread([y_px for _, y_px in ends], LINE_HEIGHT_PX, 0, height)
     return [
-        Label(one.name, x_px + GAP_PX, y_px, "right", index)
+        Label(one.name, x_px, y_px, "right", index)
         for (index, one), (x_px, _), y_px in zip(named, ends, heights, strict=True)
     ]
 
 
 def point_labels(view: View, x: Axis, y: Axis, width: float, height: float, taken=()) -> list[Label]:
     """A name beside each labelled point, on the first side that is free of other points, lines and names."""
+    if not any(isinstance(one, Points) and one.labels for one in view.series):
+        return []
     boxes = [_box(label) for label in taken]
     marks = [
         (float(x.share(px)) * width, float(y.share(py)) * height)
@@ -103,7 +114,7 @@ def point_labels(view: View, x: Axis, y: Axis, width: float, height: float, take
         for text, px, py in zip(one.labels, one.x, one.y, strict=True):
             at = float(x.share(px)) * width, float(y.share(py)) * height
             best = min(
-                (_at(text, *at, side, index) for side in ("right", "left", "top", "bottom")),
+                (Label(text, *at, side, index) for side in _SHIFTS),
                 key=lambda label: _cost(_box(label), boxes, marks, width, height),
             )
             placed.append(best)
@@ -124,17 +135,13 @@ def _along(view: View, x: Axis, y: Axis, width: float, height: float) -> list[tu
     return found
 
 
-def _at(text: str, x_px: float, y_px: float, side: str, series: int) -> Label:
-    shift = {"right": (GAP_PX, 0), "left": (-GAP_PX, 0), "top": (0, GAP_PX), "bottom": (0, -GAP_PX)}[side]
-    return Label(text, x_px + shift[0], y_px + shift[1], side, series)
-
-
 def _box(label: Label) -> tuple[float, float, float, float]:
     """Left, bottom, right, top."""
     wide, tall = style.text_width_px(label.text), LINE_HEIGHT_PX
     left = {"right": 0, "left": -wide, "top": -wide / 2, "bottom": -wide / 2}[label.side]
     low = {"right": -tall / 2, "left": -tall / 2, "top": 0, "bottom": -tall}[label.side]
-    return label.x_px + left, label.y_px + low, label.x_px + left + wide, label.y_px + low + tall
+    x_px, y_px = label.start_px
+    return x_px + left, y_px + low, x_px + left + wide, y_px + low + tall
 
 
 def _cost(box, boxes, marks, width: float, height: float) -> float:

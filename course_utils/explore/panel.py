@@ -19,22 +19,24 @@ class Panel:
         self.readouts: dict[str, widgets.HTML] = {}
         self._changed = changed
         self._setting = False
+        labels = [label_of(name, control) for name, control in controls.items()]
+        label_px = min(190, round(max(map(style.text_width_px, labels)) + 14))
         rows = []
         for name, control in controls.items():
-            widget = _widget(label_of(name, control), control, values[name])
+            widget = _widget(label_of(name, control), control, values[name], label_px)
             self.widgets[name] = widget
             parts = [widget]
             if isinstance(control, Slider):
-                self.readouts[name] = widgets.HTML(layout=widgets.Layout(width="118px", margin="0 0 0 6px"))
+                self.readouts[name] = widgets.HTML(
+                    layout=widgets.Layout(flex="0 0 124px", margin="0 0 0 8px")
+                )
                 parts.append(self.readouts[name])
-            rows.append(widgets.HBox(parts, layout=widgets.Layout(align_items="center", min_width="0")))
+            rows.append(widgets.HBox(parts, layout=widgets.Layout(align_items="center", width="100%")))
             widget.observe(self._observer(name), names="value")
         self.set(values)
-        self.box = widgets.Box(
-            rows,
-            layout=widgets.Layout(
-                display="flex", flex_flow="row wrap", grid_gap="2px 20px", margin="0 0 6px 0"
-            ),
+        columns = "repeat(auto-fit, minmax(380px, 1fr))"
+        self.box = widgets.GridBox(
+            rows, layout=widgets.Layout(grid_template_columns=columns, grid_gap="0 20px", margin="0 0 8px 0")
         )
 
     def _observer(self, name: str):
@@ -67,24 +69,17 @@ class Panel:
             )
 
 
-def _widget(label: str, control: Control, value):
-    wide = {"description_width": "150px"}
-    if isinstance(control, Choice):
-        options = list(control.shown.items())
-        return widgets.Dropdown(
-            options=options, value=value, description=label, style=wide, layout=widgets.Layout(width="330px")
-        )
-    if isinstance(control, Toggle):
-        return widgets.Checkbox(
-            value=value, description=label, indent=True, style=wide, layout=widgets.Layout(width="330px")
-        )
+def _widget(label: str, control: Control, value, label_px: int) -> widgets.Widget:
     shared = {
         "description": label,
-        "readout": False,
-        "continuous_update": True,
-        "style": wide,
-        "layout": widgets.Layout(width="330px"),
+        "style": {"description_width": f"{label_px}px"},
+        "layout": widgets.Layout(flex="1 1 0", width="auto", min_width="0"),
     }
+    if isinstance(control, Choice):
+        return widgets.Dropdown(options=list(control.shown.items()), value=value, **shared)
+    if isinstance(control, Toggle):
+        return widgets.Checkbox(value=value, indent=True, **shared)
+    shared |= {"readout": False, "continuous_update": True}
     if control.log:
         return widgets.FloatLogSlider(
             value=float(value),

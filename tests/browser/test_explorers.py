@@ -54,7 +54,7 @@ def test_dragging_a_slider_moves_the_curve(lab, notebook_with_explorer):
     notebook = lab.open_notebook(notebook_with_explorer)
     notebook.run_all()
     before = notebook.curves()
-    notebook.screenshot("explorer-before")
+    notebook.slider("Traffic").page.mouse.wheel(0, 500); notebook.page.wait_for_timeout(600); notebook.screenshot("explorer-before")
     notebook.drag("Growth a month", 0.8)
     after = notebook.wait_for_change(before)
     notebook.page.wait_for_timeout(500)
