@@ -1,6 +1,7 @@
 """The cells that the builder puts around every chapter: badges, title, set-up, footer."""
 
 from collections.abc import Sequence
+from textwrap import wrap
 from urllib.parse import quote
 
 from course_utils.authoring.course_map import TIER_WORDS, neighbours
@@ -53,13 +54,16 @@ def setup(repository: Repository) -> str:
     It installs the library only where it isn't importable. COURSE_SOURCE names another source for pip: a
     fork, or a folder in a class without internet.
     """
+    extras = "\n".join(f'        "{line} "' for line in wrap(" ".join(COLAB_EXTRAS), width=80))
     return f"""\
 # Gets the course's library where it is missing (Colab). On Binder and after `make lab` it is there already.
 import importlib.util, os
 
 if importlib.util.find_spec("course_utils") is None:
     course = os.environ.get("COURSE_SOURCE", "git+https://github.com/{repository.slug}@{repository.branch}")
-    extras = "{" ".join(COLAB_EXTRAS)}"
+    extras = (
+{extras}
+    )
     %pip install -q --no-deps "{{course}}" {{extras}}"""
 
 
