@@ -51,12 +51,13 @@ class House:
 
 
 def find_house(start: Path | None = None) -> House:
-    """The clone around `start` (the current folder), or else the one that this package lies in.
+    """The clone around `start` (the current folder).
 
-    Raises FileNotFoundError outside a clone: the installed library carries no masters.
+    Raises FileNotFoundError outside a clone. The folder that this package was installed from does not count:
+    commands write files, and only where the reader stands.
     """
     here = (start or Path.cwd()).resolve()
-    for folder in (here, *here.parents, Path(__file__).resolve().parents[2]):
+    for folder in (here, *here.parents):
         if (folder / "notebooks" / "src").is_dir() and (folder / "pyproject.toml").is_file():
             return House(folder)
     raise FileNotFoundError(f"no clone of the course around {here}: run this inside one")

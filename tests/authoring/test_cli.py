@@ -1,7 +1,6 @@
 """`course`: quick help, one sentence for a mistake, JSON for programs."""
 
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -11,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from course_utils import cli
+from course_utils.authoring.house import find_house
 
 
 @pytest.fixture
@@ -145,8 +145,12 @@ def test_a_master_that_cannot_be_read_is_one_sentence_too(house, change):
     assert "Traceback" not in done.stderr
 
 
-def test_outside_a_clone_the_one_around_the_package_is_used(tmp_path):
-    from course_utils.authoring.house import find_house
+def test_the_clone_is_the_one_around_the_current_folder(house, monkeypatch):
+    monkeypatch.chdir(house.masters)
+    assert find_house() == house
 
-    assert (find_house(tmp_path).root / "course_utils" / "cli.py").is_file()
-    assert os.fspath(find_house(tmp_path).masters).endswith("notebooks/src")
+
+def test_outside_a_clone_nothing_is_touched_and_one_sentence_says_so(tmp_path):
+    done = shell("notebooks", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr == f"course: no clone of the course around {tmp_path.resolve()}: run this inside one\n"
