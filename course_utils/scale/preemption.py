@@ -103,6 +103,24 @@ class RegionShock:
 
 
 @dataclass(frozen=True)
+class Drift:
+    """How far a zone moves from one period to the next, the row of `data/spot_drift.csv`.
+
+    `log_odds`: standard deviation of the change in log(open hours / closed hours) from the first half of a trace to
+    the second, over `traces` traces of `period_days` median days a half. No process that stays the same explains it.
+    """
+
+    log_odds: float
+    traces: int
+    period_days: float
+    source: str
+    as_of: date
+
+    def __post_init__(self):
+        check_range("log_odds", self.log_odds, 0, 10)
+
+
+@dataclass(frozen=True)
 class Notice:
     """How long a provider warns before it takes a spot instance back, a row of `data/spot_notices.csv`."""
 
@@ -166,6 +184,11 @@ def region_shock(region: str, chip: str = "V100", chips_per_instance: int = 1) -
             f"region={region!r}: no shock fitted for {chips_per_instance} x {chip}; there are {names}"
         )
     return max(found, key=lambda row: row.zones)
+
+
+def spot_drift() -> Drift:
+    """How far zones drift between periods: what `generate_trace` needs for an interval that holds next month."""
+    return read_rows("spot_drift.csv", Drift)[0]
 
 
 def spot_notice(provider: str) -> Notice:

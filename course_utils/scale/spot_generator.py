@@ -9,16 +9,23 @@ from course_utils.scale.spot_traces import Trace
 
 
 def generate_trace(
-    process: SpotProcess, *, hours: float = 720, gap_s: float = 300, capacity: int = 1, seed: int = 0
+    process: SpotProcess,
+    *,
+    hours: float = 720,
+    gap_s: float = 300,
+    capacity: int = 1,
+    seed: int = 0,
+    drift_log_odds: float = 0.0,
 ) -> Trace:
     """A synthetic trace of one zone. The same seed gives the same trace.
 
-    A spell is rounded to whole ticks and lasts at least one, as a probe would see it.
+    A spell is rounded to whole ticks and lasts at least one, as a probe would see it. With `drift_log_odds`
+    (`spot_drift().log_odds`) each seed is another month, calmer or worse than the one that was fitted; without it, all
+    are months like that one, and an interval over seeds is too narrow for the next.
     """
-    rng = _rng(seed)
-    ticks = _ticks(hours, gap_s)
-    open_ = _renewal(process.up, process.down, ticks, gap_s, rng)
-    return Trace(process.zone, gap_s, _living(process, open_, capacity, gap_s, rng), capacity)
+    return generate_zones(
+        (process,), hours=hours, gap_s=gap_s, capacity=capacity, seed=seed, drift_log_odds=drift_log_odds
+    )[0]
 
 
 def generate_zones(
@@ -29,27 +36,36 @@ def generate_zones(
     gap_s: float = 300,
     capacity: int = 1,
     seed: int = 0,
+    drift_log_odds: float = 0.0,
 ) -> tuple[Trace, ...]:
     """Synthetic traces of several zones over the same hours; `shock` closes those of its region together.
 
-    Each zone keeps its fitted availability and mean time to preemption: what the shock takes is taken off
-    its own process. ValueError where the shock closes a zone more often than the zone's own fit has it
+    Each zone keeps its fitted availability and mean time to preemption: what the shock takes is taken off its own
+    process. All drift together. ValueError where the shock closes a zone more often than the zone's own fit has it
     closed.
     """
     processes = tuple(processes)
     if not processes:
         raise ValueError("processes is empty: at least one zone is needed")
+    check_range("drift_log_odds", drift_log_odds, 0, 10)
     ticks = _ticks(hours, gap_s)
     rng = _rng(seed)
+    # Half of the change in log odds lengthens open spells, half shortens closed ones; what is not possible in
+    # practice (spells of minutes or of years) is cut off at three deviations.
+    better = float(np.exp(drift_log_odds * np.clip(rng.standard_normal(), -3, 3) / 2))
+
+    def spells(up: Durations, down: Durations) -> np.ndarray:
+        up, down = up.with_mean(up.mean_h * better), down.with_mean(down.mean_h / better)
+        return _renewal(up, down, ticks, gap_s, rng)
+
     shared = np.ones(ticks, dtype=bool)
     if shock is not None:
         up = Durations("exponential", shock.up_mean_h)
-        shared = _renewal(up, Durations("exponential", shock.down_mean_h), ticks, gap_s, rng)
+        shared = spells(up, Durations("exponential", shock.down_mean_h))
     traces = []
     for process in processes:
         hit = shock is not None and process.region == shock.region
-        up, down = without_shock(process, shock) if hit else (process.up, process.down)
-        open_ = _renewal(up, down, ticks, gap_s, rng)
+        open_ = spells(*(without_shock(process, shock) if hit else (process.up, process.down)))
         alive = _living(process, open_ & shared if hit else open_, capacity, gap_s, rng)
         traces.append(Trace(process.zone, gap_s, alive, capacity))
     return tuple(traces)

@@ -6,8 +6,8 @@ import pytest
 from course_utils.catalog import read_rows
 from course_utils.scale import Trace, generate_zones, region_shock, spot_process, write_trace
 from course_utils.scale.durations import FAMILIES, Durations, fit_durations
-from course_utils.scale.preemption import RegionShock, SpotProcess
-from course_utils.scale.spot_fit import fit_folder, fit_shock, main
+from course_utils.scale.preemption import Drift, RegionShock, SpotProcess
+from course_utils.scale.spot_fit import fit_drift, fit_folder, fit_shock, main
 
 KNOWN = [Durations("exponential", 2.0), Durations("weibull", 4.0, 0.6), Durations("lognormal", 3.0, 1.5)]
 
@@ -59,6 +59,14 @@ def test_shock_is_read_back_off_zones_that_shared_it():
     assert found.phi_other_regions is None
 
 
+def test_drift_is_none_for_halves_alike_and_the_change_in_log_odds_otherwise():
+    name = "availability/1-node/aws-02-15-2023/{}"
+    alike = Trace("a", 3600, np.tile([1, 0], 1000), 1)
+    worse = Trace("b", 3600, np.concatenate([np.tile([1, 0], 500), np.tile([1, 0, 0, 0], 250)]), 1)
+    assert fit_drift({name.format("a"): alike}).log_odds == 0
+    assert fit_drift({name.format("b"): worse}).log_odds == pytest.approx(np.log(3) / 1.2816, abs=0.01)
+
+
 def test_a_folder_in_the_published_layout_gives_tables_that_load(tmp_path, capsys):
     folder = tmp_path / "spot-traces" / "availability" / "1-node" / "aws-02-15-2023"
     folder.mkdir(parents=True)
@@ -72,6 +80,7 @@ def test_a_folder_in_the_published_layout_gives_tables_that_load(tmp_path, capsy
     assert [row.zone for row in processes] == ["us-west-2a", "us-west-2c"]
     assert processes[0].up_mean_h == pytest.approx(rows[0].up_mean_h, rel=0.4)
     assert (shocks[0].region, shocks[0].zones) == ("us-west-2", 2)
+    assert read_rows(tmp_path / "spot_drift.csv", Drift)[0].traces == 2
     told = capsys.readouterr()
     assert "us-west-2a" in told.out
     assert "us-west-2z_v100_1.json: ended_h has 0 spells: at least 8" in told.err

@@ -11,6 +11,7 @@ from course_utils.scale import (
     generate_trace,
     generate_zones,
     region_shock,
+    spot_drift,
     spot_notice,
     spot_process,
     spot_processes,
@@ -100,6 +101,19 @@ def test_the_same_seed_gives_the_same_trace(row, seed, capacity, gap_s):
     assert one.alive.max() <= capacity
 
 
+def test_drift_widens_the_spread_between_seeds_and_leaves_the_middle():
+    row, drift = spot_process("us-east-1f"), spot_drift()
+    steady, drifting = (
+        np.quantile(
+            [generate_trace(row, seed=seed, drift_log_odds=size).availability() for seed in range(100)],
+            [0.1, 0.5, 0.9],
+        )
+        for size in (0, drift.log_odds)
+    )
+    assert drifting[2] - drifting[0] > 2 * (steady[2] - steady[0])
+    assert drifting[1] == pytest.approx(steady[1], abs=0.1)
+
+
 def test_notices_are_those_that_providers_state():
     assert spot_notice("aws").grace_s == 120
     assert spot_notice("GCP").grace_s == spot_notice("Azure").grace_s == 30
@@ -122,6 +136,7 @@ def test_region_is_the_zone_without_its_letter():
         (lambda: generate_trace(FEBRUARY[0], gap_s=float("nan")), "gap_s=nan"),
         (lambda: generate_trace(FEBRUARY[0], hours=99_999, gap_s=1), "ticks"),
         (lambda: generate_trace(FEBRUARY[0], capacity=0), "capacity=0"),
+        (lambda: generate_trace(FEBRUARY[0], drift_log_odds=-1), "drift_log_odds=-1"),
         (lambda: generate_zones([]), "processes is empty"),
     ],
 )
