@@ -128,6 +128,7 @@ def line_of(error: BaseException, function: Callable[..., Any]) -> str:
     if not frames:
         return ""
     text = linecache.getline(frames[-1].filename, frames[-1].lineno or 0).strip()
+    text = text if len(text) <= 80 else f"{text[:79]}…"
     return f", on line {frames[-1].lineno}" + (f": {text}" if text else "")
 
 
