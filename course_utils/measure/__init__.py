@@ -1,0 +1,45 @@
+"""What does it take here? Honest timing, this machine, its roofs, its tokens.
+
+Names arrive on first use: torch and tokenizers load only when something is measured with them.
+"""
+
+from importlib import import_module
+
+_HOME = {
+    "MedianInterval": "intervals",
+    "median_interval": "intervals",
+    "Timing": "timing",
+    "duration": "timing",
+    "time_call": "timing",
+    "Comparison": "comparing",
+    "Ratio": "comparing",
+    "compare": "comparing",
+    "judge": "comparing",
+    "Gpu": "machine",
+    "Machine": "machine",
+    "describe": "machine",
+    "environment": "machine",
+    "Roof": "roofs",
+    "Roofs": "roofs",
+    "measure_roofs": "roofs",
+    "TIERS": "runtime",
+    "device": "runtime",
+    "fit_threads": "runtime",
+    "tier": "runtime",
+    "count_tokens": "tokens",
+    "tokenizers": "tokens",
+}
+_MODULES = ("comparing", "intervals", "machine", "roofs", "runtime", "timing", "tokens")
+__all__ = sorted([*_HOME, *_MODULES])
+
+
+def __getattr__(name: str):
+    if name in _HOME:
+        return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    if name in _MODULES:
+        return import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {', '.join(__all__)}")
+
+
+def __dir__():
+    return sorted([*globals(), *__all__])
