@@ -15,10 +15,7 @@ Daly, J. T. (2006), A higher order estimate of the optimum checkpoint interval f
 import math
 from dataclasses import dataclass
 
-import numpy as np
-
 from course_utils.catalog.provenance import check_range
-from course_utils.scale.durations import Durations
 
 LONGEST_S = 1e9
 
@@ -132,73 +129,6 @@ def _completion(job, wall_s: float, billed_s: float, preemptions: float, usd_per
         cost_usd=billed_s / 3600 * usd_per_hour * job.instances,
         waste_share=1 - job.work_s / billed_s,
         preemptions=preemptions,
-    )
-
-
-@dataclass(frozen=True, eq=False)
-class CompletionSample:
-    """Simulated runs of one job: arrays of wall and billed seconds and preemptions, and the mean cost."""
-
-    wall_s: np.ndarray
-    billed_s: np.ndarray
-    preemptions: np.ndarray
-    cost_usd: float
-
-    def billed_interval_s(self, z: float = 3.0) -> tuple[float, float]:
-        """Where the expected billed seconds lie: mean ± z standard errors."""
-        half = z * float(self.billed_s.std(ddof=1)) / math.sqrt(len(self.billed_s))
-        mean = float(self.billed_s.mean())
-        return mean - half, mean + half
-
-
-def simulate_job(
-    job: BatchJob,
-    interval_s: float,
-    up: Durations,
-    usd_per_hour: float,
-    down: Durations | None = None,
-    *,
-    runs: int = 2000,
-    seed: int = 0,
-    most_spells: int = 100_000,
-) -> CompletionSample:
-    """The same job, spell by spell, under any `Durations`: fitted spells have a memory.
-
-    Every run starts in a fresh spell. ValueError where some run isn't done after `most_spells`.
-    """
-    check_range("interval_s", interval_s, 1e-3, LONGEST_S)
-    check_range("usd_per_hour", usd_per_hour, 0, 10_000)
-    check_range("runs", runs, 2, 1_000_000)
-    rng = np.random.default_rng(seed)
-    interval_s = min(interval_s, job.work_s)
-    cycle_s = interval_s + job.checkpoint_s
-    left_s = np.full(runs, float(job.work_s))
-    wall_s, billed_s, preemptions = np.zeros(runs), np.zeros(runs), np.zeros(runs, dtype=np.int64)
-    running = np.arange(runs)
-    restart_s = 0.0
-    for _ in range(most_spells):
-        spell_s = up.draw(rng, len(running)) * 3600
-        # The end: all that is left, with a checkpoint for each started interval.
-        segments = np.ceil(left_s[running] / interval_s * (1 - 1e-12))
-        needs_s = restart_s + left_s[running] + segments * job.checkpoint_s
-        done = needs_s <= spell_s
-        used_s = np.where(done, needs_s, spell_s)
-        saved = np.clip(np.floor((spell_s - restart_s) / cycle_s), 0, segments - 1) * interval_s
-        left_s[running] -= np.where(done, left_s[running], saved)
-        billed_s[running] += used_s
-        wall_s[running] += used_s
-        running = running[~done]
-        if not len(running):
-            return CompletionSample(
-                wall_s, billed_s, preemptions, float(billed_s.mean()) / 3600 * usd_per_hour * job.instances
-            )
-        preemptions[running] += 1
-        if down is not None:
-            wall_s[running] += down.draw(rng, len(running)) * 3600
-        restart_s = job.restart_s
-    raise ValueError(
-        f"interval_s={interval_s!r}: {len(running)} of {runs} runs aren't done after {most_spells} spells of "
-        f"{up.mean_h:g} h; a shorter interval is needed"
     )
 
 

@@ -29,7 +29,7 @@ LAGS_H = (1, 2, 3, 4, 5, 6)
 
 
 def trace_paths(folder: Path) -> dict[str, Path]:
-    """Published path (availability/1-node/aws-…/zone_chip_n.json) -> file."""
+    """Published path (availability/1-node/aws-…/zone_chip_n.json) -> file; `__` in a name stands for a folder."""
     found = {}
     for path in sorted(Path(folder).rglob("*.json")):
         parts = path.relative_to(folder).as_posix().replace("__", "/").split("/")

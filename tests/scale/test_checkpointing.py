@@ -10,10 +10,13 @@ from hypothesis import strategies as st
 from course_utils.scale import (
     BatchJob,
     Durations,
+    Trace,
     daly_interval_s,
     exact_interval_s,
     expected_completion,
     expected_completion_on_notice,
+    generate_trace,
+    replay_job,
     simulate_job,
     spot_processes,
     young_interval_s,
@@ -143,6 +146,40 @@ def test_saving_on_notice_equals_a_walk_through_spells():
     assert expected_completion_on_notice(JOB, 120, 2 * HOUR, 1.0).billed_s == pytest.approx(
         20 * HOUR / share, rel=0.01
     )
+
+
+def test_replay_by_hand():
+    """Open for two hours, closed for one: an hour's job, saved every half hour, from four moments."""
+    trace = Trace("zone", 1800, np.array([1, 1, 1, 1, 0, 0]), 1)
+    job = BatchJob(work_s=HOUR, checkpoint_s=1, restart_s=100)
+    done = replay_job(trace, job, HOUR / 2, 2.0, starts=4)
+    # Moments 0:22:30, 1:07:30, 1:52:30 and 2:37:30. The first has time enough; the second saves half, waits an
+    # hour, restarts; the third saves nothing in 7:30; the fourth waits 22:30.
+    assert done.preemptions.tolist() == [0, 1, 1, 0]
+    assert done.billed_s == pytest.approx([3602, 3150 + 100 + 1801, 450 + 100 + 3602, 3602])
+    assert done.wall_s - done.billed_s == pytest.approx([0, 3600, 3600, 1350])
+    assert done.cost_usd == pytest.approx(done.billed_s.mean() / HOUR * 2)
+
+
+@pytest.mark.parametrize("alive", [[0, 1, 1, 0], [1, 0, 0, 1], [0, 1], [1, 0], [1]])
+def test_replay_passes_through_all_of_a_trace_and_over_again(alive):
+    trace = Trace("zone", 3600, np.array(alive), 1)
+    done = replay_job(trace, BatchJob(work_s=100 * HOUR, checkpoint_s=1, restart_s=1), 600, 1.0, starts=10)
+    assert np.mean(done.billed_s / done.wall_s) == pytest.approx(np.mean(alive), abs=0.02)
+
+
+def test_replay_of_a_synthetic_trace_agrees_with_the_process_that_it_came_from():
+    row = spot_processes("V100", "us-east-2")[0]
+    trace = generate_trace(row, hours=40_000, gap_s=60, seed=4)
+    replayed = replay_job(trace, JOB, 1500, 1.0, starts=2000)
+    drawn = simulate_job(JOB, 1500, row.up, 1.0, row.down)
+    # A replay begins anywhere in a spell, mostly in a long one; a draw begins with a fresh spell.
+    assert replayed.billed_s.mean() == pytest.approx(drawn.billed_s.mean(), rel=0.06)
+
+
+def test_a_trace_that_never_opens_is_refused():
+    with pytest.raises(ValueError, match="never opens"):
+        replay_job(Trace("shut", 300, np.zeros(5), 1), JOB, 900, 1.0)
 
 
 def test_the_same_seed_gives_the_same_runs():

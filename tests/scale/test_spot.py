@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from course_utils import scale
 from course_utils.scale import (
     Service,
     Trace,
@@ -243,3 +244,8 @@ def test_on_demand_only_is_what_savings_are_measured_against():
 def test_nonsense_is_refused_by_name(call, words):
     with pytest.raises(ValueError, match=words):
         call()
+
+
+def test_every_public_name_loads_and_is_what_it_says():
+    for name in scale.__all__:
+        assert getattr(scale, name).__name__ == name
