@@ -2,7 +2,7 @@
 
 import copy
 import pickle
-import warnings
+import sys
 from decimal import Decimal
 from fractions import Fraction
 
@@ -208,11 +208,10 @@ def test_a_question_without_arguments_takes_the_value_itself():
     assert assess(asked, None).feedback.state == "not attempted yet"
 
 
-@pytest.mark.filterwarnings("default:careful")
-def test_prints_and_warnings_stay_off_the_page_but_in_the_feedback(capfd):
+def test_what_a_function_prints_stays_off_the_page_but_in_the_feedback(capfd):
     def talks(tokens, usd_per_mtok):
         print("<b>tokens</b>", tokens)
-        warnings.warn("careful", stacklevel=1)
+        print("careful", file=sys.stderr)
         return -1.0
 
     mark = assess(COST, talks)
