@@ -1,0 +1,287 @@
+"""Your own request log: read, checked row by row, nothing dropped without a word.
+
+Columns: `arrived_at` (ISO time, or seconds), `model`, `input_tokens`, `output_tokens`; optional are
+`cached_read_tokens`, `cache_write_tokens`, `reasoning_tokens`, `team`, `feature`, `batch`. The names that
+common exports use are understood (`prompt_tokens`, `ContextTokens`, ...). A million rows take seconds.
+"""
+
+import io
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from course_utils.catalog.api_prices import ApiPrice, api_price
+from course_utils.estimate.log_file import LogFile, not_utf8, open_log
+
+# Other names of a column, without capitals and signs, as providers, gateways and traces write them.
+_ALIASES = {
+    "arrived_at": "timestamp time datetime created createdat starttime requesttime date",
+    "model": "modelname modelid deployment",
+    "input_tokens": "prompttokens contexttokens inputlength numprefilltokens",
+    "output_tokens": "completiontokens generatedtokens outputlength numdecodetokens",
+    "cached_read_tokens": (
+        "cachedtokens cachereadtokens cachedinputtokens inputcachedtokens cachereadinputtokens"
+    ),
+    "cache_write_tokens": "cachecreationtokens cachecreationinputtokens",
+    "reasoning_tokens": "outputreasoningtokens thoughtstokens",
+    "team": "tenant project projectname projectid workspace",
+    "feature": "app application usecase tag",
+    "batch": "isbatch",
+}
+_REQUIRED = ("arrived_at", "model", "input_tokens", "output_tokens")
+_COUNTS = ("input_tokens", "output_tokens", "cached_read_tokens", "cache_write_tokens", "reasoning_tokens")
+_TEXTS = ("model", "team", "feature", "batch")
+_BLANK = ["", "nan", "NaN", "null", "None", "NA", "N/A", "-"]
+_MAX_TOKENS = 1e9  # more in one request is a sum of many, or a slip
+
+
+@dataclass(frozen=True)
+class BadRow:
+    """A line that can't be billed: its number in the file, why, and what it says."""
+
+    line: int
+    reason: str
+    text: str
+
+
+@dataclass(frozen=True)
+class RequestLog:
+    """The sound rows, one a request, and the bad ones: together all lines under the header.
+
+    `rows`: columns as in the module's text, all of them, plus `line`; times in UTC. `prices`: of every model.
+    """
+
+    name: str
+    rows: pd.DataFrame = field(repr=False)
+    bad_rows: tuple[BadRow, ...] = field(repr=False)
+    prices: Mapping[str, ApiPrice] = field(repr=False)
+    note: str = ""
+
+    @property
+    def lines(self) -> int:
+        return len(self.rows) + len(self.bad_rows)
+
+    def bad_table(self) -> pd.DataFrame:
+        """The bad rows as a table: line, reason, text."""
+        return pd.DataFrame([vars(row) for row in self.bad_rows], columns=["line", "reason", "text"])
+
+    def __str__(self) -> str:
+        return f"{self.name}: {len(self.rows):,} rows, {len(self.bad_rows):,} bad ones" + (
+            f"; {self.note}" if self.note else ""
+        )
+
+
+def read_log(
+    path: str | Path,
+    *,
+    model: str | None = None,
+    prices: Mapping[str, ApiPrice] | None = None,
+    cached: str | None = None,
+    start: date | str = "1970-01-01",
+) -> RequestLog:
+    """Read and check a request log (CSV, also gzipped).
+
+    model: of every request, for a log without that column. prices: your own, by model name; others come from
+    the price list. cached: "inside" where input_tokens includes the cached and written tokens (as OpenAI
+    counts), "beside" where it doesn't (as Anthropic counts); by default the column names decide. start: the
+    day of a log's second 0, where it counts seconds; by default they are Unix time.
+
+    ValueError for a file that can't be a log at all; everything else is a bad row.
+    """
+    if cached not in (None, "inside", "beside"):
+        raise ValueError(f"cached={cached!r}: 'inside', 'beside' or None is needed")
+    file = open_log(path)
+    columns = _columns(file, model)
+    beside = cached == "beside" or (cached is None and _counts_beside(file.header, columns))
+    table = _parse(file, columns)
+    record = np.flatnonzero(file.sound)
+    checked = _Checked(file, record, table, dict(prices or {}), beside)
+    rows = checked.rows(model, pd.Timestamp(start))
+    bad = [*checked.bad.items(), *((one, file.shape(one)) for one in np.flatnonzero(~file.sound))]
+    bad_rows = tuple(BadRow(int(file.lines[one]), why, file.text(one)) for one, why in sorted(bad))
+    note = "cached and written tokens were counted beside input_tokens, and are added to it" * beside
+    return RequestLog(file.name, rows, bad_rows, checked.prices, note)
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+def _columns(file: LogFile, model: str | None) -> dict[str, int]:
+    """Place of each of our columns in the file. ValueError for one that is missing or there twice."""
+    known = {alias: ours for ours, names in _ALIASES.items() for alias in (_plain(ours), *names.split())}
+    columns: dict[str, int] = {}
+    for place, name in enumerate(file.header):
+        ours = known.get(_plain(name))
+        if ours in columns:
+            first = file.header[columns[ours]]
+            raise ValueError(f"{file.name}: {first!r} and {name!r} both say {ours}; leave one out")
+        if ours:
+            columns[ours] = place
+    missing = [name for name in _REQUIRED if name not in columns and not (name == "model" and model)]
+    if missing:
+        hint = " (or pass model=...)" * ("model" in missing)
+        raise ValueError(
+            f"{file.name} has no column {', '.join(missing)}{hint}; its columns are {', '.join(file.header)}"
+        )
+    return columns
+
+
+def _counts_beside(header: tuple[str, ...], columns: dict[str, int]) -> bool:
+    """Anthropic's field names come with Anthropic's way to count, unless the input is called the prompt."""
+    names = {ours: _plain(header[place]) for ours, place in columns.items()}
+    anthropic = {names.get("cached_read_tokens"), names.get("cache_write_tokens")}
+    return names["input_tokens"] == "inputtokens" and bool(
+        anthropic & {"cachereadinputtokens", "cachecreationinputtokens"}
+    )
+
+
+def _parse(file: LogFile, columns: dict[str, int]) -> pd.DataFrame:
+    names = [f"#{place}" for place in range(len(file.header))]
+    for ours, place in columns.items():
+        names[place] = ours
+    try:
+        return pd.read_csv(
+            io.BytesIO(file.sound_bytes()),
+            names=names,
+            usecols=list(columns),
+            dtype={name: "category" for name in _TEXTS if name in columns},
+            na_values={name: _BLANK for name in (*_COUNTS, "arrived_at") if name in columns},
+            keep_default_na=False,
+            skip_blank_lines=False,
+            low_memory=False,
+        )
+    except pd.errors.EmptyDataError:
+        return pd.DataFrame({name: [] for name in columns})
+    except UnicodeDecodeError:
+        raise not_utf8(file.name, file.raw) from None
+
+
+class _Checked:
+    """Checks column after column, and keeps the first complaint about each record."""
+
+    def __init__(self, file, record, table, prices, beside):
+        self.file, self.record, self.table = file, record, table
+        self.prices, self.beside = prices, beside
+        self.bad: dict[int, str] = {}
+        self.sound = np.ones(len(table), dtype=bool)
+
+    def complain(self, where: np.ndarray, why) -> None:
+        """`why` is a text, or a function from a row's place to one: only the few bad rows pay for words."""
+        for place in np.flatnonzero(where & self.sound):
+            self.bad[int(self.record[place])] = why if isinstance(why, str) else why(place)
+        self.sound &= ~where
+
+    def cell(self, name: str, place: int) -> str:
+        return str(self.table[name].iloc[place])
+
+    def rows(self, model: str | None, start: pd.Timestamp) -> pd.DataFrame:
+        out = {"arrived_at": self.times(start), "model": self.text("model", model or "")}
+        out |= {name: self.count(name, required=name in _REQUIRED) for name in _COUNTS}
+        self.check_sums(out)
+        out |= {name: self.text(name, "(none)") for name in ("team", "feature")}
+        out["batch"] = self.flags()
+        self.check_models(out["model"], out["batch"])
+        out["line"] = self.file.lines[self.record]
+        rows = pd.DataFrame(out)
+        rows = rows[self.sound].reset_index(drop=True) if not self.sound.all() else rows
+        rows["model"] = rows["model"].cat.remove_unused_categories()
+        return rows
+
+    def count(self, name: str, required: bool) -> np.ndarray:
+        if name not in self.table:
+            return np.zeros(len(self.table), dtype=np.int64)
+        column = self.table[name]
+        if column.dtype == np.int64 and len(column) and 0 <= column.min() <= column.max() <= _MAX_TOKENS:
+            return column.to_numpy()
+        missing = column.isna().to_numpy()
+        if required:
+            self.complain(missing, f"{name} is missing")
+        numbers = pd.to_numeric(column, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
+        numbers = np.where(missing, 0.0, numbers)
+
+        def said(what):
+            return lambda place: f"{name} is {what}: {self.cell(name, place)!r}"
+
+        self.complain(~np.isfinite(numbers), said("not a number"))
+        numbers = np.where(np.isfinite(numbers), numbers, 0.0)
+        self.complain(numbers < 0, said("negative"))
+        self.complain(numbers != np.floor(numbers), said("not a whole number"))
+        self.complain(numbers > _MAX_TOKENS, said("too much for one request"))
+        return np.clip(numbers, 0, _MAX_TOKENS).astype(np.int64)
+
+    def check_sums(self, out: dict) -> None:
+        cached = out["cached_read_tokens"] + out["cache_write_tokens"]
+        if self.beside:
+            out["input_tokens"] = out["input_tokens"] + cached
+        whole, answer, hidden = out["input_tokens"], out["output_tokens"], out["reasoning_tokens"]
+        self.complain(
+            cached > whole, lambda at: f"cached plus written exceed input_tokens: {cached[at]} > {whole[at]}"
+        )
+        self.complain(
+            hidden > answer, lambda at: f"reasoning_tokens exceed output_tokens: {hidden[at]} > {answer[at]}"
+        )
+
+    def times(self, start: pd.Timestamp) -> pd.Series:
+        column = self.table["arrived_at"]
+        self.complain(column.isna().to_numpy(), "arrived_at is missing")
+        first = pd.to_numeric(column.dropna().head(1000), errors="coerce")
+        if len(first) and first.notna().mean() >= 0.5:
+            seconds = pd.to_numeric(column, errors="coerce")
+            # Unix time in milli- or microseconds: in seconds these would be the year 5138 and later.
+            size = seconds.abs().median()
+            seconds = seconds / (1e6 if size >= 1e14 else 1e3 if size >= 1e11 else 1)
+            inside = seconds.between(-6e10, 6e10)
+            times = start.tz_localize("UTC") + pd.to_timedelta(seconds.where(inside), unit="s")
+        else:
+            times = pd.to_datetime(column.astype(object), format="ISO8601", utc=True, errors="coerce")
+        unread = times.isna() | (times.dt.year < 1970) | (times.dt.year > 2200)
+        self.complain(
+            unread.to_numpy(), lambda at: f"arrived_at is not a time: {self.cell('arrived_at', at)!r}"
+        )
+        return times
+
+    def text(self, name: str, otherwise: str) -> pd.Series:
+        if name not in self.table:
+            return pd.Series(pd.Categorical([otherwise] * len(self.table), categories=[otherwise]))
+        column = self.table[name].astype("category")
+        clean = {one: str(one).strip() or otherwise for one in column.cat.categories}
+        return column.astype(object).map(clean).astype("category") if _changed(clean) else column
+
+    def flags(self) -> np.ndarray:
+        if "batch" not in self.table:
+            return np.zeros(len(self.table), dtype=bool)
+        known = dict.fromkeys(("true", "1", "yes", "y", "t"), True)
+        known |= dict.fromkeys(("false", "0", "no", "n", "f", *(one.lower() for one in _BLANK)), False)
+        column = self.table["batch"].astype("category")
+        meaning = [known.get(str(one).strip().lower()) for one in column.cat.categories]
+        code = column.cat.codes.to_numpy()
+        unread = np.array([one is None for one in meaning], dtype=bool)
+        self.complain(unread[code], lambda at: f"batch is neither true nor false: {self.cell('batch', at)!r}")
+        return np.array([bool(one) for one in meaning], dtype=bool)[code]
+
+    def check_models(self, models: pd.Series, batch: np.ndarray) -> None:
+        code = models.cat.codes.to_numpy()
+        for number, name in enumerate(models.cat.categories):
+            here = code == number
+            if not name:
+                self.complain(here, "model is missing")
+                continue
+            try:
+                price = self.prices.setdefault(name, None) or api_price(name)
+            except ValueError as error:
+                self.prices.pop(name)
+                self.complain(here, str(error))
+                continue
+            self.prices[name] = price
+            if not price.has_batch:
+                self.complain(here & batch, f"no batch price of {name} is known: pass prices=")
+
+
+def _changed(clean: dict) -> bool:
+    return any(before != after for before, after in clean.items())
