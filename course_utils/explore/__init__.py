@@ -25,7 +25,7 @@ _HOME = {
     "save_png": "charts",
     "show": "charts",
 }
-__all__ = sorted([*_HOME, "frontend"])
+__all__ = [*_HOME, "frontend"]
 
 
 def __getattr__(name: str):

@@ -9,12 +9,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from course_utils.explore import formats
-from course_utils.explore.views import Bars, Chart, View
+from course_utils.explore import dates, formats
+from course_utils.explore.views import Chart, Line, View
 
-_STEPS = (1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
+_STEPS = (1.0, 1.2, 1.4, 1.6, 1.8, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 6.0, 7.0, 8.0, 10.0)
+# Whole numbers are not divided; months are counted by the year's parts.
+_WHOLE_STEPS = (1.0, 2.0, 5.0)
+_MONTH_STEPS = (1.0, 2.0, 3.0, 6.0, 12.0, 24.0, 36.0, 60.0, 120.0)
 # A linear axis starts at zero unless the data use less than this share of the way from zero to their top.
 _ZERO_BELOW = 0.6
+_BAR_ROOM = 1.06
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,7 @@ class Axis:
     texts: tuple[str, ...]
     log: bool
     label: str
+    dates: bool = False
 
     def share(self, values):
         """Position of `values` along the axis: 0 at its start, 1 at its end."""
@@ -46,7 +51,7 @@ class Axis:
 
 
 def round_up(value: float) -> float:
-    """Smallest round number (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8 times a power of ten) not below `value` > 0."""
+    """Smallest round number not below `value` > 0: a step from `_STEPS` times a power of ten."""
     power = 10.0 ** math.floor(math.log10(value))
     step = next(step for step in _STEPS if step * power >= value * (1 - 1e-9))
     return step * power
@@ -81,11 +86,10 @@ def log_limits(low: float, high: float) -> tuple[float, float]:
     return bottom, top
 
 
-def linear_ticks(low: float, high: float, most: int = 6) -> tuple[float, ...]:
-    """At most `most` ticks at multiples of 1, 2, 2.5 or 5 times a power of ten."""
+def linear_ticks(low: float, high: float, most: int = 6, steps: tuple = ()) -> tuple[float, ...]:
+    """At most `most` ticks, at multiples of 1, 2, 2.5 or 5 times a power of ten, or of the smallest of `steps`."""
     power = 10.0 ** math.floor(math.log10((high - low) / most))
-    for step in (1.0, 2.0, 2.5, 5.0, 10.0, 20.0):
-        size = step * power
+    for size in steps or (power, 2 * power, 2.5 * power, 5 * power, 10 * power, 20 * power):
         first, last = math.ceil(low / size - 1e-9), math.floor(high / size + 1e-9)
         if last - first + 1 <= most:
             break
@@ -94,8 +98,17 @@ def linear_ticks(low: float, high: float, most: int = 6) -> tuple[float, ...]:
     return tuple(round(index * size, digits) for index in range(first, last + 1))
 
 
+def _steps_for(label: str, whole: bool, high: float) -> tuple[float, ...]:
+    """Sizes of steps that suit what the axis counts; () for any."""
+    if not whole:
+        return ()
+    if "month" in label.lower() and high <= 600:
+        return _MONTH_STEPS
+    return tuple(step * 10.0**power for power in range(13) for step in _WHOLE_STEPS)
+
+
 def log_ticks(low: float, high: float, most: int = 7) -> tuple[float, ...]:
-    """Powers of ten inside the limits, thinned to `most`; 1-2-5 or 1-3 between where there are few of them."""
+    """Powers of ten inside the limits, thinned to `most`; with 1-2-5 or 1-3 where they are few."""
     decades = range(math.floor(math.log10(low) + 1e-9), math.ceil(math.log10(high) - 1e-9) + 1)
     for digits in ((1, 2, 5), (1, 3), (1,)):
         found = [
@@ -112,19 +125,28 @@ def log_ticks(low: float, high: float, most: int = 7) -> tuple[float, ...]:
 
 
 def plan_axis(
-    low: float, high: float, label: str, scale: str, fixed=None, tight: bool = False, most=6
+    low: float, high: float, label: str, scale: str, fixed=None, tight: bool = False, whole: bool = False
 ) -> Axis:
-    """The axis for data from `low` to `high`; `tight` ends it where the data end, `fixed` sets its limits."""
+    """The axis for data from `low` to `high`.
+
+    fixed: limits to use instead of round ones. tight: end where the data end. whole: ticks at whole numbers.
+    """
     log = scale == "log"
     if fixed is not None:
         low, high = map(float, fixed)
-    elif tight and low < high:
-        pass
-    else:
+    elif not tight or low == high:
         low, high = log_limits(low, high) if log else linear_limits(low, high)
-    values = log_ticks(low, high, most + 1) if log else linear_ticks(low, high, most)
+    values = log_ticks(low, high) if log else linear_ticks(low, high, steps=_steps_for(label, whole, high))
     texts = formats.ticks(values, formats.unit_of(label), log)
     return Axis(low, high, values, tuple(texts), log, label)
+
+
+def _plan_dates(low: float, high: float, label: str, tight: bool) -> Axis:
+    """The axis for days from `low` to `high`, with half a day around them where it is not `tight`."""
+    if not tight or low == high:
+        low, high = low - 0.5, high + 0.5
+    places, texts = dates.ticks(low, high)
+    return Axis(low, high, places, texts, False, label, dates=True)
 
 
 def plan_axes(view: View, chart: Chart) -> tuple[Axis, Axis]:
@@ -133,14 +155,17 @@ def plan_axes(view: View, chart: Chart) -> tuple[Axis, Axis]:
     high = max(float(one.high.max()) for one in view.series)
     if view.bars:
         if chart.y_scale == "linear":
-            low, high = min(low, 0.0), max(high, 0.0)
+            # Bars start at zero, and leave room for the value above the highest.
+            low, high = min(low, 0.0), max(high * _BAR_ROOM, 0.0)
         names = view.bars[0].x
         across = Axis(-0.5, len(names) - 0.5, tuple(map(float, range(len(names)))), names, False, chart.x)
         return across, plan_axis(low, high, chart.y, chart.y_scale, chart.y_range)
-    lines = [one for one in view.series if not isinstance(one, Bars)]
-    left = min(float(one.x.min()) for one in lines)
-    right = max(float(one.x.max()) for one in lines)
+    up = plan_axis(low, high, chart.y, chart.y_scale, chart.y_range)
+    left = min(float(one.x.min()) for one in view.series)
+    right = max(float(one.x.max()) for one in view.series)
     # Curves run edge to edge; points keep a margin, or half of a marker would stand outside.
-    tight = all(len(one.x) > 1 for one in lines) and not any(type(one).__name__ == "Points" for one in lines)
-    across = plan_axis(left, right, chart.x, chart.x_scale, chart.x_range, tight)
-    return across, plan_axis(low, high, chart.y, chart.y_scale, chart.y_range)
+    tight = all(isinstance(one, Line) and len(one.x) > 1 for one in view.series)
+    if view.series[0].dates:
+        return _plan_dates(left, right, chart.x, tight), up
+    whole = all(bool((one.x == one.x.round()).all()) for one in view.series)
+    return plan_axis(left, right, chart.x, chart.x_scale, chart.x_range, tight, whole), up

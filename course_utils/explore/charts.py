@@ -3,7 +3,6 @@
 import base64
 import html
 import io
-import textwrap
 
 import matplotlib
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -11,8 +10,8 @@ from matplotlib.figure import Figure
 
 from course_utils.explore import formats, style
 from course_utils.explore.axes import plan_axes
-from course_utils.explore.labels import line_labels, point_labels
-from course_utils.explore.views import Bars, Chart, Line, View, check_scales, describe
+from course_utils.explore.labels import SIDES, line_labels, point_labels
+from course_utils.explore.views import Chart, Line, View, check_scales, describe
 
 _DPI = 100  # one inch is 100 CSS pixels
 _SHARP = 2  # device pixels per CSS pixel
@@ -47,7 +46,7 @@ def png(view: View, chart: Chart) -> bytes:
         FigureCanvasAgg(figure)
         draw(figure, view, chart)
         figure.canvas.draw()
-        picture = Image.fromarray(_pixels(figure)).quantize(256, method=Image.Quantize.FASTOCTREE, dither=0)
+        picture = Image.fromarray(_pixels(figure)).quantize(256, method=Image.Quantize.MEDIANCUT, dither=0)
     file = io.BytesIO()
     picture.save(file, "png", optimize=True, dpi=(_DPI * _SHARP, _DPI * _SHARP))
     return file.getvalue()
@@ -77,18 +76,18 @@ def height_px(view: View) -> int:
 
 
 def draw(figure, view: View, chart: Chart) -> None:
-    """Draw a view on an empty matplotlib figure whose dpi counts `_SHARP` device pixels per CSS pixel or one."""
+    """Draw a view on an empty matplotlib figure, an inch for 100 CSS pixels. ValueError as in `show`."""
     check_scales(view, chart)
     x, y = plan_axes(view, chart)
     flat = lies_flat(view)
     wide, tall = figure.get_size_inches() * _DPI
 
-    title = textwrap.wrap(view.title, int(wide / (style.TITLE_PX * 0.53)))
-    note = textwrap.wrap(view.note, int(wide / (style.NOTE_PX * 0.5))) if view.note else []
+    title = style.wrapped(view.title, style.TITLE_PX, wide - 20)
+    note = style.wrapped(view.note, style.NOTE_PX, wide - 20)
     across, up = (y, x) if flat else (x, y)
     left = 30 + max(style.text_width_px(text, style.TICK_PX) for text in up.texts)
     top = tall - 14 - 23 * len(title) - (22 if len(view.bars) > 1 or not flat else 2)
-    bottom = 50 + 16 * len(note) + (4 if note else 0)
+    bottom = (50 if across.label else 30) + 16 * len(note) + (4 if note else 0)
     right = wide - _right_margin(view, flat, across)
     box = (left / wide, bottom / tall, (right - left) / wide, (top - bottom) / tall)
     axes = figure.add_axes(box)
@@ -176,10 +175,10 @@ def _write_labels(axes, view: View, x, y, wide: float, tall: float) -> None:
             label.start_px[1] / tall,
             label.text,
             transform=axes.transAxes,
-            color=style.colour(label.series),
+            color=style.text_colour(label.series),
             size=style.TEXT_PX * 72 / _DPI,
-            ha={"right": "left", "left": "right"}.get(label.side, "center"),
-            va={"top": "bottom", "bottom": "top"}.get(label.side, "center"),
+            ha={0: "left", 0.5: "center", 1: "right"}[SIDES[label.side][1][0]],
+            va={0: "bottom", 0.5: "center", 1: "top"}[SIDES[label.side][1][1]],
             zorder=5,
         )
 

@@ -1,6 +1,5 @@
 """A view as plotly traces and layout: plain dicts, which a widget updates in place and a page carries as frames."""
 
-import textwrap
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +10,7 @@ from course_utils.explore.charts import height_px, lies_flat
 from course_utils.explore.labels import line_labels, point_labels
 from course_utils.explore.views import Bars, Chart, Line, Points, View, check_scales
 
-_SIDES = {"right": "middle right", "left": "middle left", "top": "top center", "bottom": "bottom center"}
+_POSITIONS = {"right": "middle right", "left": "middle left", "top": "top center", "bottom": "bottom center"}
 _FONT = {"family": style.FONT_CSS, "size": style.TEXT_PX, "color": style.QUIET}
 _TOP_PX, _BOTTOM_PX, _LEGEND_PX = 12, 26, 30
 _AROUND_PX = 80  # title, the axes' names and the note, which stand outside the plot
@@ -50,19 +49,41 @@ def drawing(view: View, chart: Chart) -> Drawing:
     return Drawing(traces, _layout(view, x, y, flat, height, margin), above, below)
 
 
+# Hover texts in d3's words, by kind of number: at most four digits that count.
+_HOVER = {"money": ",.3~r", "si": ".3~s", "time": ".3~s", "year": "d"}
+_DAY_MS = 86_400_000.0  # plotly counts dates in milliseconds
+
+
+def _hover(name: str, unit: str) -> str:
+    kind = formats.kind_of(unit)
+    after = {"si": unit, "time": "s", "percent": " %"}.get(
+        kind, f" {unit}" if kind == "count" and unit else ""
+    )
+    number = f"{formats.currency_of(unit)}%{{y:{_HOVER.get(kind, ',.4~r')}}}{after}"
+    return f"{name} {number}<extra></extra>" if name else f"{number}<extra></extra>"
+
+
 def _traces_of(
     index: int, one: Line | Points | Bars, chart: Chart, count: int, flat: bool
 ) -> dict[str, dict]:
     colour = style.colour(index)
     if isinstance(one, Bars):
         return {f"bars{index}": _bars(one, colour, chart, count, flat)}
-    shared = {"type": "scatter", "name": one.name, "x": one.x, "y": one.y, "cliponaxis": False}
+    x = one.x * _DAY_MS if one.dates else one.x
+    hover = _hover(one.name, formats.unit_of(chart.y))
+    shared = {
+        "type": "scatter",
+        "name": one.name,
+        "x": x,
+        "y": one.y,
+        "cliponaxis": False,
+        "hovertemplate": hover,
+    }
     if isinstance(one, Points):
         trace = {
             **shared,
             "mode": "markers",
             "marker": {"color": colour, "size": style.MARKER_PX, "line": {"color": style.PAPER, "width": 1}},
-            "hovertemplate": f"%{{y}}<extra>{one.name}</extra>",
         }
         if one.lo is not None:
             trace["error_y"] = {
@@ -78,7 +99,7 @@ def _traces_of(
         found[f"band{index}"] = {
             "type": "scatter",
             "mode": "lines",
-            "x": np.concatenate([one.x, one.x[::-1]]),
+            "x": np.concatenate([x, x[::-1]]),
             "y": np.concatenate([one.hi, one.lo[::-1]]),
             "fill": "toself",
             "fillcolor": style.rgba(colour, style.BAND_OPACITY),
@@ -89,7 +110,6 @@ def _traces_of(
         **shared,
         "mode": "lines",
         "line": {"color": colour, "width": style.LINE_PX, "dash": "7px,4px" if one.dash else "solid"},
-        "hovertemplate": f"%{{y}}<extra>{one.name}</extra>",
     }
     return found
 
@@ -126,12 +146,12 @@ def _label_trace(view: View, x: Axis, y: Axis, wide: float, tall: float) -> dict
     return {
         "type": "scatter",
         "mode": "text",
-        "x": x.at([label.x_px / wide for label in labels]),
+        "x": x.at([label.x_px / wide for label in labels]) * (_DAY_MS if x.dates else 1),
         "y": y.at([label.y_px / tall for label in labels]),
         # A hard space keeps the name off its line; plotly trims soft ones.
         "text": [f"\u00a0{label.text}\u00a0" for label in labels],
-        "textposition": [_SIDES[label.side] for label in labels],
-        "textfont": {"color": [style.colour(label.series) for label in labels], "size": style.TEXT_PX},
+        "textposition": [_POSITIONS.get(label.side, label.side) for label in labels],
+        "textfont": {"color": [style.text_colour(label.series) for label in labels], "size": style.TEXT_PX},
         "cliponaxis": False,
         "hoverinfo": "skip",
     }
@@ -153,10 +173,13 @@ def _margin(view: View, x: Axis, y: Axis, flat: bool) -> dict:
 
 def _axis(axis: Axis) -> dict:
     low, high = (np.log10(axis.low), np.log10(axis.high)) if axis.log else (axis.low, axis.high)
+    unit = _DAY_MS if axis.dates else 1
+    hover = "%-d %b %Y" if axis.dates else _HOVER.get(formats.kind_of(formats.unit_of(axis.label)), ",.4~r")
     return {
-        "type": "log" if axis.log else "linear",
-        "range": [float(low), float(high)],
-        "tickvals": list(axis.ticks),
+        "type": "date" if axis.dates else "log" if axis.log else "linear",
+        "range": [float(low) * unit, float(high) * unit],
+        "tickvals": [tick * unit for tick in axis.ticks],
+        "hoverformat": hover,
         "ticktext": list(axis.texts),
         "tickfont": {**_FONT, "size": style.TICK_PX},
         "tickangle": 0,
@@ -198,6 +221,10 @@ def _layout(view: View, x: Axis, y: Axis, flat: bool, height: int, margin: dict)
     }
 
 
-def wrapped(text: str, size_px: float, width_px: float = style.WIDTH_PX) -> str:
-    """`text` broken into lines for plotly, which doesn't."""
-    return "<br>".join(textwrap.wrap(text, int(width_px / (size_px * 0.55)))) or " "
+def same(one, other) -> bool:
+    """Whether two pieces of a drawing are equal, arrays inside them included."""
+    if isinstance(one, np.ndarray) or isinstance(other, np.ndarray):
+        return np.array_equal(one, other)
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    return one == other

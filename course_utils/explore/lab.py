@@ -1,10 +1,9 @@
 """JupyterLab, Notebook 7, Binder: one plotly FigureWidget, updated in place."""
 
 import ipywidgets as widgets
-import numpy as np
 
 from course_utils.explore.explorers import Explorer
-from course_utils.explore.figures import Drawing, drawing
+from course_utils.explore.figures import Drawing, drawing, same
 from course_utils.explore.live_figure import LiveFigure
 from course_utils.explore.panel import Panel
 from course_utils.explore.views import describe
@@ -75,12 +74,4 @@ class LabExplorer(Explorer):
 
 def _changes(old: dict, new: dict) -> dict:
     """Entries of `new` that differ from `old`."""
-    return {key: value for key, value in new.items() if key not in old or not _same(old[key], value)}
-
-
-def _same(one, other) -> bool:
-    if isinstance(one, np.ndarray) or isinstance(other, np.ndarray):
-        return np.array_equal(one, other)
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
-    return one == other
+    return {key: value for key, value in new.items() if key not in old or not same(old[key], value)}

@@ -13,7 +13,18 @@ LINE_HEIGHT_PX = style.TEXT_PX * 1.3
 GAP_PX = 8
 
 
-_SHIFTS = {"right": (GAP_PX, 0), "left": (-GAP_PX, 0), "top": (0, GAP_PX), "bottom": (0, -GAP_PX)}
+# Sides of a point in the order in which they are tried: where the text's anchor is, in gaps from the point,
+# and where the anchor is in the text: 0 at its left or lower edge, 1 at its right or upper one.
+SIDES = {
+    "right": ((1, 0), (0, 0.5)),
+    "left": ((-1, 0), (1, 0.5)),
+    "top": ((0, 1), (0.5, 0)),
+    "bottom": ((0, -1), (0.5, 1)),
+    "bottom right": ((0.4, -0.4), (0, 1)),
+    "top left": ((-0.4, 0.4), (1, 0)),
+    "top right": ((0.4, 0.4), (0, 0)),
+    "bottom left": ((-0.4, -0.4), (1, 1)),
+}
 
 
 @dataclass(frozen=True)
@@ -29,8 +40,8 @@ class Label:
     @property
     def start_px(self) -> tuple[float, float]:
         """Where the text is anchored: a gap away from its pixel."""
-        across, up = _SHIFTS[self.side]
-        return self.x_px + across, self.y_px + up
+        across, up = SIDES[self.side][0]
+        return self.x_px + across * GAP_PX, self.y_px + up * GAP_PX
 
 
 def spread(wanted: list[float], height: float, low: float, high: float) -> list[float]:
@@ -114,7 +125,7 @@ def point_labels(view: View, x: Axis, y: Axis, width: float, height: float, take
         for text, px, py in zip(one.labels, one.x, one.y, strict=True):
             at = float(x.share(px)) * width, float(y.share(py)) * height
             best = min(
-                (Label(text, *at, side, index) for side in _SHIFTS),
+                (Label(text, *at, side, index) for side in SIDES),
                 key=lambda label: _cost(_box(label), boxes, marks, width, height),
             )
             placed.append(best)
@@ -138,15 +149,14 @@ def _along(view: View, x: Axis, y: Axis, width: float, height: float) -> list[tu
 def _box(label: Label) -> tuple[float, float, float, float]:
     """Left, bottom, right, top."""
     wide, tall = style.text_width_px(label.text), LINE_HEIGHT_PX
-    left = {"right": 0, "left": -wide, "top": -wide / 2, "bottom": -wide / 2}[label.side]
-    low = {"right": -tall / 2, "left": -tall / 2, "top": 0, "bottom": -tall}[label.side]
-    x_px, y_px = label.start_px
-    return x_px + left, y_px + low, x_px + left + wide, y_px + low + tall
+    (x_px, y_px), (across, up) = label.start_px, SIDES[label.side][1]
+    left, low = x_px - across * wide, y_px - up * tall
+    return left, low, left + wide, low + tall
 
 
 def _cost(box, boxes, marks, width: float, height: float) -> float:
     left, low, right, top = box
-    cost = sum(10 for a, b, c, d in boxes if left < c and right > a and low < d and top > b)
+    cost = sum(30 for a, b, c, d in boxes if left < c + 5 and right > a - 5 and low < d and top > b)
     cost += sum(1 for px, py in marks if left - 2 < px < right + 2 and low - 1 < py < top + 1)
     # Off the plot's left, top or bottom edge it would be cut; to the right there is a margin.
     return cost + 20 * (left < 0) + 20 * (low < 0) + 20 * (top > height + 4) + 20 * (right > width + 60)

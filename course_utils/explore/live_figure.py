@@ -54,16 +54,7 @@ class LiveFigure(_figure_widget()):
     """A FigureWidget with texts around it: `texts(title=…, above=…, below=…, note=…, error=…, alt=…)`."""
 
     _esm = Path(__file__).with_name("live_figure.js")
-    _css = f"""
-.course-explorer {{ width: 100%; min-width: 0; background: {style.PAPER}; font-family: {style.FONT_CSS}; }}
-.course-explorer p {{ margin: 0 6px; line-height: 1.35; font-size: {style.TEXT_PX}px; color: {style.QUIET}; }}
-.course-explorer p:empty {{ display: none; }}
-.course-explorer p.course-title {{ font-size: {style.TITLE_PX}px; font-weight: 650; color: {style.INK}; }}
-.course-explorer p.course-above {{ margin-top: 4px; }}
-.course-explorer p.course-below {{ text-align: center; }}
-.course-explorer p.course-note {{ margin-top: 6px; font-size: {style.NOTE_PX}px; }}
-.course-explorer p.course-error {{ margin-top: 4px; color: {style.ERROR}; }}
-"""
+    _css = style.explorer_css()
     _library = traitlets.Instance(widgets.Widget).tag(sync=True, **widgets.widget_serialization)
     _texts = traitlets.Dict().tag(sync=True)
 

@@ -1,19 +1,16 @@
 """The one look of the course. Both drawing libraries read it from here.
 
-Colours are Okabe and Ito's, which stay apart under every common colour blindness (Okabe & Ito 2008, "Color
-Universal Design"), with yellow left out and three darkened until text in them reaches 4.5:1 on white, because a series is
-labelled in its own colour.
+Colours follow Okabe and Ito ("Color Universal Design", 2008): blue, vermillion and green are theirs. Yellow,
+orange and sky blue are too pale for a thin line on white, so ink, violet, brown and grey, which differ in
+lightness, take their place. Any two stay at least 15 apart (ΔE 1976) under each of the three colour
+blindnesses as Machado et al. (2009) simulate them. Lines have a contrast of 3:1 with the paper, texts 4.5:1.
 """
 
-PALETTE = (
-    "#0072B2",  # blue
-    "#B85000",  # vermillion, darkened
-    "#007A5A",  # bluish green, darkened
-    "#A8497F",  # reddish purple, darkened
-    "#2B2B2B",  # black
-    "#8A6A00",  # orange, darkened
-    "#3A86C8",  # sky blue, darkened
-)
+import textwrap
+
+PALETTE = ("#0072B2", "#D55E00", "#262B33", "#009A74", "#8A2BE2", "#7A4A3A", "#8A94A0")
+# The same hues for texts: a series is labelled in its own colour, and small letters need more contrast.
+TEXT_PALETTE = ("#0072B2", "#B85000", "#262B33", "#007A5C", "#8A2BE2", "#7A4A3A", "#626C78")
 INK = "#1F2328"  # title
 QUIET = "#57606A"  # axis text, notes: 6:1 on white
 GRID = "#E4E7EB"
@@ -43,10 +40,24 @@ def colour(index: int) -> str:
     return PALETTE[index % len(PALETTE)]
 
 
+def text_colour(index: int) -> str:
+    """Colour in which the series at `index` is labelled."""
+    return TEXT_PALETTE[index % len(TEXT_PALETTE)]
+
+
 def rgba(colour: str, opacity: float) -> str:
     """CSS form of `#RRGGBB` at `opacity` in [0, 1]."""
     red, green, blue = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
     return f"rgba({red},{green},{blue},{opacity:g})"
+
+
+def wrapped(text: str, size_px: float, width_px: float) -> list[str]:
+    """`text` in as few lines as fit, of about the same length: no last word stands alone."""
+    most = max(10, int(width_px / (size_px * EM_PER_CHARACTER)))
+    lines = textwrap.wrap(text, most)
+    while most > 10 and len(narrower := textwrap.wrap(text, most - 1)) == len(lines):
+        lines, most = narrower, most - 1
+    return lines
 
 
 def text_width_px(text: str, size_px: float = TEXT_PX) -> float:
@@ -55,7 +66,7 @@ def text_width_px(text: str, size_px: float = TEXT_PX) -> float:
 
 
 def matplotlib_rc() -> dict:
-    """rcParams of the look, for `matplotlib.rc_context`. Sizes are points: a CSS pixel is 0.72 of one at 100 dpi."""
+    """rcParams of the look, for `matplotlib.rc_context`. In points: at 100 dpi a CSS pixel is 0.72 of one."""
     points = 72 / 100
     return {
         "font.family": "sans-serif",
@@ -85,3 +96,20 @@ def matplotlib_rc() -> dict:
         "ytick.major.size": 0,
         "text.color": INK,
     }
+
+
+def explorer_css() -> str:
+    """Style sheet of an explorer's texts, in a notebook and on a page."""
+    return f"""
+.course-explorer {{ width: 100%; max-width: 860px; min-width: 0; background: {PAPER}; font-family: {FONT_CSS}; }}
+.course-explorer p {{ margin: 0 6px; line-height: 1.35; font-size: {TEXT_PX}px; color: {QUIET}; }}
+.course-explorer p:empty {{ display: none; }}
+.course-explorer p.course-title {{ font-size: {TITLE_PX}px; font-weight: 650; color: {INK}; }}
+.course-explorer p.course-above {{ margin-top: 4px; }}
+.course-explorer p.course-below {{ text-align: center; }}
+.course-explorer p.course-note, .course-explorer p.course-held {{ margin-top: 6px; font-size: {NOTE_PX}px; }}
+.course-explorer p.course-error {{ margin-top: 4px; color: {ERROR}; }}
+.course-explorer img {{ max-width: 100%; height: auto; }}
+.course-explorer .course-keys {{ width: 100%; }}
+.course-explorer .course-keys:not(:focus) {{ position: absolute; width: 1px; height: 1px; opacity: 0; }}
+"""

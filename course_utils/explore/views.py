@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from course_utils.explore import formats
+from course_utils.explore import dates, formats
 
 SCALES = ("linear", "log")
 
@@ -29,6 +29,12 @@ def _numbers(series: str, field: str, values) -> np.ndarray:
     return array
 
 
+def _places(series: str, values) -> tuple[np.ndarray, bool]:
+    """x as a float array, and whether it counts days since 1970, because dates were given."""
+    days = dates.as_days(values)
+    return _numbers(series, "x", values if days is None else days), days is not None
+
+
 def _same_length(series: str, **fields) -> None:
     lengths = {name: len(values) for name, values in fields.items() if values is not None}
     if len(set(lengths.values())) > 1:
@@ -37,7 +43,9 @@ def _same_length(series: str, **fields) -> None:
 
 
 class _Series:
-    """Checks shared by the three kinds of series."""
+    """What the three kinds of series share. `dates`: whether x was given as dates, and now counts days."""
+
+    dates = False
 
     def _set(self, **fields) -> None:
         for name, value in fields.items():
@@ -70,7 +78,7 @@ class _Series:
 
 @dataclass(frozen=True, eq=False)
 class Line(_Series):
-    """A curve. `lo` and `hi` (units of y) draw a band around it; `dash` marks a reference or a forecast."""
+    """A curve over numbers or dates. `lo` and `hi` (units of y) draw a band; `dash` marks a reference line."""
 
     name: str
     x: Sequence[float]
@@ -80,7 +88,8 @@ class Line(_Series):
     dash: bool = False
 
     def __post_init__(self):
-        self._set(x=_numbers(self.name, "x", self.x), y=_numbers(self.name, "y", self.y))
+        x, are_dates = _places(self.name, self.x)
+        self._set(x=x, dates=are_dates, y=_numbers(self.name, "y", self.y))
         _same_length(self.name, x=self.x, y=self.y)
         self._check_interval()
 
@@ -97,7 +106,8 @@ class Points(_Series):
     hi: Sequence[float] | None = None
 
     def __post_init__(self):
-        self._set(x=_numbers(self.name, "x", self.x), y=_numbers(self.name, "y", self.y))
+        x, are_dates = _places(self.name, self.x)
+        self._set(x=x, dates=are_dates, y=_numbers(self.name, "y", self.y))
         if self.labels is not None:
             self._set(labels=tuple(str(label) for label in self.labels))
         _same_length(self.name, x=self.x, y=self.y, labels=self.labels)
@@ -145,6 +155,8 @@ class View:
         for one in bars:
             if one.x != bars[0].x:
                 raise ValueError(f"series {one.name!r}: its categories differ from those of {bars[0].name!r}")
+        if len({one.dates for one in series}) > 1:
+            raise ValueError(f"view {self.title!r}: x holds dates in some series and numbers in others")
         if bars and len(bars) < len(series):
             raise ValueError(f"view {self.title!r}: Bars can't share a chart with Line or Points")
 
@@ -193,13 +205,13 @@ def check_scales(view: View, chart: Chart) -> None:
         for axis, scale, values in checks:
             if scale == "log" and values.min() <= 0:
                 raise ValueError(
-                    f"series {one.name!r}: {axis} reaches {values.min():g}, but the {axis} axis is logarithmic: "
-                    "expected numbers above 0"
+                    f"series {one.name!r}: {axis} reaches {values.min():g}, "
+                    f"but the {axis} axis is logarithmic: expected numbers above 0"
                 )
 
 
 def describe(view: View, chart: Chart) -> str:
-    """Alt text: the chart's own, or the title, the axes and what each series does from one end to the other."""
+    """Alt text: the chart's own, or title, axes and what each series does from one end to the other."""
     if chart.alt:
         return chart.alt
     x_unit, y_unit = formats.unit_of(chart.x), formats.unit_of(chart.y)
@@ -213,16 +225,15 @@ def _summary(one: Line | Points | Bars, x_unit: str, y_unit: str) -> str:
     def y_text(value):
         return formats.with_unit(float(value), y_unit)
 
+    def x_text(value):
+        return dates.text(value) if one.dates else formats.with_unit(float(value), x_unit)
+
     labels = one.x if isinstance(one, Bars) else getattr(one, "labels", None)
     if labels is not None and len(labels) <= 8:
         return ", ".join(f"{label} {y_text(value)}" for label, value in zip(labels, one.y, strict=True))
     if labels is not None or isinstance(one, Points):
         return f"{len(one.y)} values from {y_text(one.y.min())} to {y_text(one.y.max())}"
-    start, end = one.x[0], one.x[-1]
-    text = (
-        f"from {y_text(one.y[0])} at {formats.with_unit(float(start), x_unit)} "
-        f"to {y_text(one.y[-1])} at {formats.with_unit(float(end), x_unit)}"
-    )
+    text = f"from {y_text(one.y[0])} at {x_text(one.x[0])} to {y_text(one.y[-1])} at {x_text(one.x[-1])}"
     if one.lo is not None:
         text += f", where the interval is {y_text(one.lo[-1])} to {y_text(one.hi[-1])}"
     return text
