@@ -45,16 +45,16 @@ class LogFile:
         text = self.raw[self.starts[record] : self.ends[record]].decode("utf-8", "replace").strip("\r\n")
         return text if len(text) <= 200 else text[:197] + "..."
 
-    def sound_bytes(self) -> bytes:
+    def sound_text(self) -> io.BytesIO:
         """The sound records, one after the other, ready for pandas."""
         broken = np.flatnonzero(~self.sound)
-        if not len(self.starts):
-            return b""
-        pieces, at = [], int(self.starts[0])
-        for record in broken:
-            pieces.append(self.raw[at : self.starts[record]])
-            at = int(self.starts[record + 1]) if record + 1 < len(self.starts) else len(self.raw)
-        return b"".join([*pieces, self.raw[at:]])
+        if not len(broken):
+            stream = io.BytesIO(self.raw)  # shares the file's bytes, where a slice would copy them
+            stream.seek(int(self.starts[0]) if len(self.starts) else len(self.raw))
+            return stream
+        gaps = np.ravel([self.starts[broken], self.ends[broken]], order="F")
+        edges = np.concatenate([self.starts[:1], gaps, [len(self.raw)]])
+        return io.BytesIO(b"".join(self.raw[a:b] for a, b in edges.reshape(-1, 2)))
 
 
 def open_log(path: str | Path) -> LogFile:

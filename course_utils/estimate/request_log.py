@@ -5,7 +5,6 @@ Columns: `arrived_at` (ISO time, or seconds), `model`, `input_tokens`, `output_t
 common exports use are understood (`prompt_tokens`, `ContextTokens`, ...). A million rows take seconds.
 """
 
-import io
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -147,7 +146,7 @@ def _parse(file: LogFile, columns: dict[str, int]) -> pd.DataFrame:
         names[place] = ours
     try:
         return pd.read_csv(
-            io.BytesIO(file.sound_bytes()),
+            file.sound_text(),
             names=names,
             usecols=list(columns),
             dtype={name: "category" for name in _TEXTS if name in columns},

@@ -1,0 +1,24 @@
+"""The package's front door: every name is behind it, and it loads nothing that isn't used."""
+
+import subprocess
+import sys
+
+from course_utils import estimate
+
+
+def test_every_name_on_the_door_opens():
+    for name in estimate.__all__:
+        assert getattr(estimate, name) is not None
+
+
+def test_one_request_is_priced_without_pandas_or_scipy():
+    code = (
+        "import sys\n"
+        "from course_utils.estimate import Usage, request_cost\n"
+        "from course_utils.catalog.api_prices import ApiPrice\n"
+        "price = ApiPrice(model='m', provider='p', input_usd_per_mtok=2, output_usd_per_mtok=8,"
+        " source='contract', as_of='2026-11-01')\n"
+        "assert request_cost(price, Usage(1000, output_tokens=100)).total_usd == 0.0028\n"
+        "sys.exit(bool({'pandas', 'scipy', 'genai_prices'} & set(sys.modules)))\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
