@@ -89,7 +89,7 @@ def tool_loop(
 ) -> tuple[Usage, ...]:
     """Usage of every request of one task in which a model calls tools, one call a turn, then answers.
 
-    prompt_tokens: instructions and question. schema_tokens: the tools' descriptions, input of *every* request.
+    prompt_tokens: instructions and question. schema_tokens: the tools' descriptions, part of *every* input.
     call_tokens: output of a turn that calls a tool. result_tokens: what the tool returns. Each request sends
     the whole conversation again, so input grows with the square of the calls. cached: what the request before
     has sent is read from the cache, and what is new is written to it.
