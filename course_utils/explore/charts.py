@@ -8,7 +8,7 @@ import matplotlib
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from course_utils.explore import formats, style
+from course_utils.explore import bars, formats, style
 from course_utils.explore.axes import plan_axes
 from course_utils.explore.labels import SIDES, line_labels, point_labels
 from course_utils.explore.views import Chart, Line, View, check_scales, describe
@@ -42,7 +42,7 @@ def png(view: View, chart: Chart) -> bytes:
     from PIL import Image
 
     with matplotlib.rc_context(style.matplotlib_rc()):
-        figure = Figure(figsize=(style.WIDTH_PX / _DPI, height_px(view) / _DPI), dpi=_DPI * _SHARP)
+        figure = Figure(figsize=(style.WIDTH_PX / _DPI, bars.height_px(view) / _DPI), dpi=_DPI * _SHARP)
         FigureCanvasAgg(figure)
         draw(figure, view, chart)
         figure.canvas.draw()
@@ -58,28 +58,11 @@ def _pixels(figure):
     return np.ascontiguousarray(np.asarray(figure.canvas.buffer_rgba())[..., :3])
 
 
-def lies_flat(view: View) -> bool:
-    """Whether bars run sideways: their names are too long to stand under upright bars."""
-    if not view.bars:
-        return False
-    names = view.bars[0].x
-    room = (style.WIDTH_PX - 100) / len(names)
-    return max(map(style.text_width_px, names)) > room - 8
-
-
-def height_px(view: View) -> int:
-    """Height of the whole picture in CSS pixels: taller for many sideways bars."""
-    if not lies_flat(view):
-        return style.HEIGHT_PX
-    bars = len(view.bars[0].x) * len(view.bars)
-    return max(260, min(900, 130 + 26 * bars + 10 * len(view.bars[0].x)))
-
-
 def draw(figure, view: View, chart: Chart) -> None:
     """Draw a view on an empty matplotlib figure, an inch for 100 CSS pixels. ValueError as in `show`."""
     check_scales(view, chart)
     x, y = plan_axes(view, chart)
-    flat = lies_flat(view)
+    flat = bars.lie_flat(view)
     wide, tall = figure.get_size_inches() * _DPI
 
     title = style.wrapped(view.title, style.TITLE_PX, wide - 20)
@@ -123,7 +106,7 @@ def _right_margin(view: View, flat: bool, across) -> float:
     return max(14.0, last, 16 + max((style.text_width_px(name) for name in names), default=0))
 
 
-def _set_axis(axes, across, up, flat: bool, bars: bool) -> None:
+def _set_axis(axes, across, up, flat: bool, has_bars: bool) -> None:
     axes.set_xscale("log" if across.log else "linear")
     axes.set_yscale("log" if up.log else "linear")
     axes.set_xlim(across.low, across.high)
@@ -133,7 +116,7 @@ def _set_axis(axes, across, up, flat: bool, bars: bool) -> None:
     axes.set_yticks(up.ticks, up.texts)
     axes.minorticks_off()
     axes.set_xlabel(across.label, labelpad=6)
-    if bars:
+    if has_bars:
         axes.grid(False, axis="y" if flat else "x")
         axes.tick_params(axis="y" if flat else "x", length=0)
     if flat:
@@ -186,24 +169,23 @@ def _write_labels(axes, view: View, x, y, wide: float, tall: float) -> None:
 def _draw_bars(axes, view: View, chart: Chart, y, flat: bool) -> None:
     import numpy as np
 
-    places = np.arange(len(view.bars[0].x))
-    thick = 0.72 / len(view.bars)
     unit = formats.unit_of(chart.y)
     for index, one in enumerate(view.bars):
-        at = places + (index - (len(view.bars) - 1) / 2) * thick
+        start, thick = bars.place(index, len(view.bars))
         spans = None if one.lo is None else [one.y - one.low, one.high - one.y]
-        bars = (axes.barh if flat else axes.bar)(
-            at,
+        drawn = (axes.barh if flat else axes.bar)(
+            np.arange(len(one.x)) + start,
             one.y,
-            thick * 0.94,
+            thick * bars.FILLED,
+            align="edge",
             color=style.colour(index),
             label=one.name,
             **{"xerr" if flat else "yerr": spans},
             error_kw={"ecolor": style.INK, "elinewidth": 1.2, "capsize": 3},
         )
-        if len(places) * len(view.bars) <= 16:
+        if bars.show_values(view):
             texts = [formats.number(float(value), unit) for value in one.y]
-            axes.bar_label(bars, texts, padding=4, size=style.TICK_PX * 72 / _DPI, color=style.INK)
+            axes.bar_label(drawn, texts, padding=4, size=style.TICK_PX * 72 / _DPI, color=style.INK)
     if len(view.bars) > 1:
         axes.legend(
             loc="lower right",

@@ -5,8 +5,8 @@ import html
 import ipywidgets as widgets
 import matplotlib
 
-from course_utils.explore import style
-from course_utils.explore.charts import draw, height_px
+from course_utils.explore import bars, style
+from course_utils.explore.charts import draw
 from course_utils.explore.explorers import Explorer
 from course_utils.explore.panel import Panel
 from course_utils.explore.views import describe
@@ -53,7 +53,7 @@ class ColabExplorer(Explorer):
 
         if self.view is not None:
             with matplotlib.rc_context(style.matplotlib_rc()):
-                figure = plt.figure(figsize=(style.WIDTH_PX / 100, height_px(self.view) / 100), dpi=100)
+                figure = plt.figure(figsize=(style.WIDTH_PX / 100, bars.height_px(self.view) / 100), dpi=100)
                 draw(figure, self.view, self.chart)
                 plt.show()
                 plt.close(figure)

@@ -4,9 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from course_utils.explore import formats, style
+from course_utils.explore import bars, formats, style
 from course_utils.explore.axes import Axis, plan_axes
-from course_utils.explore.charts import height_px, lies_flat
 from course_utils.explore.labels import line_labels, point_labels
 from course_utils.explore.views import Bars, Chart, Line, Points, View, check_scales
 
@@ -34,17 +33,16 @@ def drawing(view: View, chart: Chart) -> Drawing:
     """Everything that plotly needs to show a view, but for its title and note. ValueError as in `show`."""
     check_scales(view, chart)
     x, y = plan_axes(view, chart)
-    flat = lies_flat(view)
-    height = height_px(view)
+    flat = bars.lie_flat(view)
+    height = bars.height_px(view)
     margin = _margin(view, x, y, flat)
     traces = {}
     for index, one in enumerate(view.series):
         traces.update(_traces_of(index, one, chart, len(view.series), flat))
-    if not view.bars:
-        wide = style.WIDTH_PX - margin["l"] - margin["r"]
-        labels = _label_trace(view, x, y, wide, height - margin["t"] - margin["b"])
-        if labels:
-            traces["labels"] = labels
+    wide, tall = style.WIDTH_PX - margin["l"] - margin["r"], height - _AROUND_PX - margin["t"] - margin["b"]
+    labels = _bar_labels(view, chart, flat) if view.bars else _series_labels(view, x, y, wide, tall)
+    if labels:
+        traces["labels"] = labels
     above, below = ("", chart.y) if flat else (chart.y, chart.x)
     return Drawing(traces, _layout(view, x, y, flat, height, margin), above, below)
 
@@ -68,7 +66,7 @@ def _traces_of(
 ) -> dict[str, dict]:
     colour = style.colour(index)
     if isinstance(one, Bars):
-        return {f"bars{index}": _bars(one, colour, chart, count, flat)}
+        return {f"bars{index}": _bars(index, one, colour, count, flat)}
     x = one.x * _DAY_MS if one.dates else one.x
     hover = _hover(one.name, formats.unit_of(chart.y))
     shared = {
@@ -114,46 +112,75 @@ def _traces_of(
     return found
 
 
-def _bars(one: Bars, colour: str, chart: Chart, count: int, flat: bool) -> dict:
+def _bars(index: int, one: Bars, colour: str, count: int, flat: bool) -> dict:
     places = np.arange(len(one.x), dtype=float)
+    start, thick = bars.place(index, count)
     trace = {
         "type": "bar",
         "name": one.name,
         "orientation": "h" if flat else "v",
         "x": one.y if flat else places,
         "y": places if flat else one.y,
+        "offset": start,
+        "width": thick * bars.FILLED,
         "marker": {"color": colour},
-        "cliponaxis": False,
         "hoverinfo": "skip",
     }
-    if len(places) * count <= 16:
-        unit = formats.unit_of(chart.y)
-        trace["text"] = [formats.number(float(value), unit) for value in one.y]
-        trace["textposition"] = "outside"
-        trace["textfont"] = {"color": style.INK, "size": style.TICK_PX}
     if one.lo is not None:
         error = {"array": one.high - one.y, "arrayminus": one.y - one.low, "color": style.INK}
         trace["error_x" if flat else "error_y"] = {**error, "thickness": 1.2, "width": 3}
     return trace
 
 
-def _label_trace(view: View, x: Axis, y: Axis, wide: float, tall: float) -> dict | None:
-    """All names as one text trace: moving them costs no more than moving a curve."""
+def _bar_labels(view: View, chart: Chart, flat: bool) -> dict | None:
+    """Each bar's value beyond its end, and beyond its interval's."""
+    if not bars.show_values(view):
+        return None
+    places, ends, texts, sides = [], [], [], []
+    beyond, before = ("right", "left") if flat else ("top", "bottom")
+    for index, one in enumerate(view.bars):
+        start, thick = bars.place(index, len(view.bars))
+        for at, (value, low, high) in enumerate(zip(one.y, one.low, one.high, strict=True)):
+            places.append(at + start + thick * bars.FILLED / 2)
+            ends.append(float(high if value >= 0 else low))
+            texts.append(formats.number(float(value), formats.unit_of(chart.y)))
+            sides.append(beyond if value >= 0 else before)
+    x, y = (ends, places) if flat else (places, ends)
+    return _texts(np.array(x), np.array(y), texts, sides, [style.INK] * len(texts), style.TICK_PX, 3)
+
+
+def _series_labels(view: View, x: Axis, y: Axis, wide: float, tall: float) -> dict | None:
+    """The names of lines and points."""
     ends = line_labels(view, x, y, wide, tall)
     labels = [*ends, *point_labels(view, x, y, wide, tall, ends)]
     if not labels:
         return None
+    return _texts(
+        x.at([label.x_px / wide for label in labels]) * (_DAY_MS if x.dates else 1),
+        y.at([label.y_px / tall for label in labels]),
+        [label.text for label in labels],
+        [label.side for label in labels],
+        [style.text_colour(label.series) for label in labels],
+        style.TEXT_PX,
+        style.MARKER_PX,
+    )
+
+
+def _texts(x, y, texts: list, sides: list, colours: list, size_px: float, mark_px: float) -> dict:
+    """All names as one trace: moving them costs no more than moving a curve."""
     return {
         "type": "scatter",
-        "mode": "text",
-        "x": x.at([label.x_px / wide for label in labels]) * (_DAY_MS if x.dates else 1),
-        "y": y.at([label.y_px / tall for label in labels]),
-        # A hard space keeps the name off its line; plotly trims soft ones.
-        "text": [f"\u00a0{label.text}\u00a0" for label in labels],
-        "textposition": [_POSITIONS.get(label.side, label.side) for label in labels],
-        "textfont": {"color": [style.text_colour(label.series) for label in labels], "size": style.TEXT_PX},
+        # An unseen marker keeps the text at a distance.
+        "mode": "markers+text",
+        "marker": {"size": mark_px, "color": "rgba(0,0,0,0)", "line": {"width": 0}},
+        "x": x,
+        "y": y,
+        "text": texts,
+        "textposition": [_POSITIONS.get(side, side) for side in sides],
+        "textfont": {"color": colours, "size": size_px},
         "cliponaxis": False,
         "hoverinfo": "skip",
+        "showlegend": False,
     }
 
 
@@ -213,8 +240,7 @@ def _layout(view: View, x: Axis, y: Axis, flat: bool, height: int, margin: dict)
         "yaxis": yaxis,
         "showlegend": len(view.bars) > 1,
         "legend": {"orientation": "h", "x": 1, "xanchor": "right", "y": 1, "yanchor": "bottom"},
-        "bargap": 0.28,
-        "bargroupgap": 0.06,
+        "barmode": "overlay",
         "hovermode": "closest" if any(isinstance(one, Points) for one in view.series) else "x unified",
         "dragmode": False,
         "hoverlabel": {"font": {"family": style.FONT_CSS, "size": style.TICK_PX}},

@@ -84,11 +84,9 @@ async function render({ model, el }) {
   model.on("change:_widget_data", redraw);
   model.on("change:_widget_layout", redraw);
 
-  let width = plot.clientWidth;
+  // Also once at the start: a cell out of sight has no width when it is first drawn.
   const watch = new ResizeObserver(() => {
-    if (plot.clientWidth === width || !plot.clientWidth) return;
-    width = plot.clientWidth;
-    Plotly.Plots.resize(plot);
+    if (plot.clientWidth && plot.clientWidth !== plot._fullLayout?.width) Plotly.Plots.resize(plot);
   });
   watch.observe(plot);
   return () => {

@@ -34,7 +34,7 @@ class Panel:
             rows.append(widgets.HBox(parts, layout=widgets.Layout(align_items="center", width="100%")))
             widget.observe(self._observer(name), names="value")
         self.set(values)
-        columns = "repeat(auto-fit, minmax(380px, 1fr))"
+        columns = "repeat(auto-fill, minmax(380px, 1fr))"
         self.box = widgets.GridBox(
             rows, layout=widgets.Layout(grid_template_columns=columns, grid_gap="0 20px", margin="0 0 8px 0")
         )

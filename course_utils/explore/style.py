@@ -32,7 +32,7 @@ MARKER_PX = 9
 WIDTH_PX = 720
 HEIGHT_PX = 400
 # Mean width of a character, in ems: what a label needs is estimated before either library has drawn it.
-EM_PER_CHARACTER = 0.56
+EM_PER_CHARACTER = 0.54
 
 
 def colour(index: int) -> str:
