@@ -24,9 +24,8 @@ _HOME = {
     "Bill": "billing",
     "bill": "billing",
     "what_if": "billing",
-    "sample_log": "synthetic",
-    "traffic_lengths": "synthetic",
-    "write_sample_log": "synthetic",
+    "traffic_lengths": "sample_log",
+    "write_sample_log": "sample_log",
     "Forecast": "forecast",
     "Growth": "forecast",
     "fit_growth": "forecast",
@@ -38,12 +37,15 @@ _HOME = {
     "attainable_flop_per_s": "roofline",
     "ridge_flop_per_byte": "roofline",
 }
-__all__ = sorted(_HOME)
+_MODULES = ("billing", "budget", "cost", "forecast", "prompt_size", "request_log", "roofline", "sample_log")
+__all__ = sorted([*_HOME, *_MODULES])
 
 
 def __getattr__(name: str):
     if name in _HOME:
         return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    if name in _MODULES:
+        return import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {', '.join(__all__)}")
 
 

@@ -9,7 +9,7 @@ from course_utils.catalog.api_prices import ApiPrice, Rates
 from course_utils.estimate.billing import bill, what_if
 from course_utils.estimate.cost import PARTS, Usage, request_cost
 from course_utils.estimate.request_log import read_log
-from course_utils.estimate.synthetic import write_sample_log
+from course_utils.estimate.sample_log import write_sample_log
 
 SMALL = ApiPrice(
     model="small",

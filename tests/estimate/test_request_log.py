@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from course_utils.catalog.api_prices import ApiPrice
 from course_utils.estimate.request_log import read_log
-from course_utils.estimate.synthetic import write_sample_log
+from course_utils.estimate.sample_log import write_sample_log
 
 HEADER = (
     "arrived_at,model,input_tokens,output_tokens,cached_read_tokens,cache_write_tokens,reasoning_tokens,"

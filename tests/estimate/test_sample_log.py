@@ -6,7 +6,7 @@ import pytest
 
 from course_utils.estimate.billing import bill
 from course_utils.estimate.request_log import read_log
-from course_utils.estimate.synthetic import sample_log, traffic_lengths, write_sample_log
+from course_utils.estimate.sample_log import sample_log, traffic_lengths, write_sample_log
 
 
 @pytest.fixture(scope="module")
