@@ -203,7 +203,8 @@ def _bundled_date() -> date:
     """The newest day on which the list says it was checked. The package has no date; it is no older."""
     sellers = _snapshot().providers
     comments = [one.price_comments for seller in sellers for one in (seller, *seller.models)]
-    days = [day for comment in comments for day in _CHECKED.findall(comment or "")]
+    today = date.today().isoformat()  # a comment may also announce a price of next month
+    days = [day for comment in comments for day in _CHECKED.findall(comment or "") if day <= today]
     if not days:
         raise ValueError(f"{_list_name()} states no date; version 0.2.3 and later do")
     return date.fromisoformat(max(days))

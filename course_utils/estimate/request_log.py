@@ -37,6 +37,7 @@ _COUNTS = ("input_tokens", "output_tokens", "cached_read_tokens", "cache_write_t
 _TEXTS = ("model", "team", "feature", "batch")
 _BLANK = ["", "nan", "NaN", "null", "None", "NA", "N/A", "-"]
 _MAX_TOKENS = 1e9  # more in one request is a sum of many, or a slip
+_MAX_MODELS = 2000  # more than there are on any price list: an identifier, most likely
 
 
 @dataclass(frozen=True)
@@ -265,21 +266,30 @@ class _Checked:
         return np.array([bool(one) for one in meaning], dtype=bool)[code]
 
     def check_models(self, models: pd.Series, batch: np.ndarray) -> None:
-        code = models.cat.codes.to_numpy()
-        for number, name in enumerate(models.cat.categories):
-            here = code == number
-            if not name:
-                self.complain(here, "model is missing")
-                continue
-            try:
-                price = self.prices.setdefault(name, None) or api_price(name)
-            except ValueError as error:
-                self.prices.pop(name)
-                self.complain(here, str(error))
-                continue
-            self.prices[name] = price
-            if not price.has_batch:
-                self.complain(here & batch, f"no batch price of {name} is known: pass prices=")
+        names, code = models.cat.categories, models.cat.codes.to_numpy()
+        if len(names) > _MAX_MODELS:
+            raise ValueError(
+                f"{self.file.name}: the model column has {len(names):,} different names, such as {names[0]!r}: "
+                "is it the right one?"
+            )
+        why = [self.find_price(name) for name in names]
+        unknown = np.array([bool(one) for one in why], dtype=bool)
+        self.complain(unknown[code], lambda at: why[code[at]])
+        waits = [bool(one) or self.prices[name].has_batch for name, one in zip(names, why, strict=True)]
+        no_batch = ~np.array(waits, dtype=bool)
+        self.complain(
+            no_batch[code] & batch, lambda at: f"no batch price of {names[code[at]]} is known: pass prices="
+        )
+
+    def find_price(self, name: str) -> str:
+        """Keep the price of a model; or say why there is none."""
+        if not name:
+            return "model is missing"
+        try:
+            self.prices[name] = self.prices.get(name) or api_price(name)
+        except ValueError as error:
+            return str(error)
+        return ""
 
 
 def _changed(clean: dict) -> bool:

@@ -224,6 +224,11 @@ def test_byte_order_mark_windows_line_ends_and_gzip_make_no_difference(log, tmp_
     assert read_log(packed).rows.equals(plain)
 
 
+def test_a_column_of_identifiers_is_not_taken_for_models(log):
+    with pytest.raises(ValueError, match=r"the model column has 2,001 different names, such as 'run-0'"):
+        log(*(GOOD.replace("gpt-5-mini", f"run-{number}") for number in range(2001)))
+
+
 # The file as a whole.
 
 
