@@ -28,6 +28,15 @@ class Threshold:
     probability: float
     reached: bool
 
+    def __str__(self) -> str:
+        if self.reached:
+            return f"{self.percent:g} % passed on {self.day}"
+        if self.probability == 0:
+            return f"{self.percent:g} % not within this month"
+        if self.day is None:
+            return f"{self.percent:g} % perhaps within this month: {self.probability:.0%} likely"
+        return f"{self.percent:g} % on {self.day} ({self.earliest} to {self.latest or 'next month'})"
+
 
 @dataclass(frozen=True)
 class BudgetAlert:
@@ -43,17 +52,11 @@ class BudgetAlert:
     thresholds: tuple[Threshold, ...]
 
     def __str__(self) -> str:
-        lines = [
+        head = (
             f"{self.month}: {self.spent_usd:,.2f} of {self.budget_usd:,.2f} spent; by its end {self.end_usd:,.0f} "
             f"({self.interval_percent} % interval {self.end_lo_usd:,.0f} to {self.end_hi_usd:,.0f})"
-        ]
-        for one in self.thresholds:
-            if one.reached:
-                lines.append(f"{one.percent:g} % passed on {one.day}")
-            else:
-                span = f"{one.earliest or 'not this month'} to {one.latest or 'not this month'}"
-                lines.append(f"{one.percent:g} % on {one.day or 'no day of this month'} ({span})")
-        return "\n".join(lines)
+        )
+        return "\n".join([head, *(str(one) for one in self.thresholds)])
 
 
 def budget_alert(

@@ -33,7 +33,7 @@ def test_a_budget_that_is_not_used_up_has_no_day():
     alert = budget_alert(steady(), monthly_budget_usd=5000)
     last = alert.thresholds[-1]
     assert (last.day, last.latest, last.probability, last.reached) == (None, None, 0.0, False)
-    assert "100 % on no day of this month" in str(alert)
+    assert str(last) == "100 % not within this month"
 
 
 def test_a_month_that_is_over_is_a_fact_and_not_a_forecast():
