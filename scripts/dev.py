@@ -124,7 +124,8 @@ def ensure_environment():
         [] if has_nvidia() or not sys.platform.startswith("linux") else ["--extra-index-url", TORCH_CPU_INDEX]
     )
     # An index that can't be reached is passed over by pip, so this never fails for want of it.
-    pip_install(VENV, [torch, *constraints, *cpu_index], "torch")
+    # Alone, so that a slow refusal is met once and not for each package that torch needs.
+    pip_install(VENV, ["--no-deps", torch, *cpu_index], "torch")
     pip_install(VENV, ["-e", f".[{EXTRAS}]", *constraints], "the course")
     replace_file(stamp, wanted)
     return python_of(VENV)

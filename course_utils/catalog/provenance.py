@@ -26,7 +26,16 @@ _ROW_TYPES = {
     "models.csv": "models:ModelShape",
 }
 # Prices move every month; a data sheet or a config.json from last year still holds.
-_AGELESS = frozenset({"accelerators.csv", "models.csv"})
+_AGELESS = frozenset(
+    {
+        "accelerators.csv",
+        "models.csv",
+        "spot_processes.csv",
+        "spot_shocks.csv",
+        "spot_drift.csv",
+        "traffic_lengths.csv",
+    }
+)
 
 _URL = re.compile(r"https?://[\w-]+(\.[\w-]+)+(:\d+)?(/[\w./?%&=~+#@:,!*'()-]*)?")
 

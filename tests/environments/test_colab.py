@@ -40,19 +40,21 @@ COLAB_PACKAGES = [
     "requests==2.32.4",
     "httpx==0.28.1",
     "pillow==11.3.0",
-    "setuptools==75.2.0",
-    "torch==2.13.0",
 ]
+TORCH = "torch==2.13.0"
 
 
 @pytest.fixture(scope="session")
 def colab():
     """A Python with Colab's packages and its `google.colab` module, made once."""
-    stamp, wanted = VENV / "stamp", hashlib.sha256(repr((sys.version, COLAB_PACKAGES)).encode()).hexdigest()
+    stamp, wanted = VENV / "stamp", hashlib.sha256(repr((sys.version, TORCH, COLAB_PACKAGES)).encode()).hexdigest()
     if not stamp.exists() or stamp.read_text() != wanted:
         subprocess.run([sys.executable, "-m", "venv", "--clear", VENV], check=True)
-        cpu = ["--extra-index-url", "https://download.pytorch.org/whl/cpu"]
-        subprocess.run([PYTHON, "-m", "pip", "install", "-q", *COLAB_PACKAGES, *cpu], check=True)
+        pip = [PYTHON, "-m", "pip", "install", "-q"]
+        # The index is passed over where it can't be reached; asked for torch alone, that costs a second.
+        cpu = ["--retries=1", "--extra-index-url", "https://download.pytorch.org/whl/cpu"]
+        subprocess.run([*pip, "--no-deps", TORCH, *cpu], check=True)
+        subprocess.run([*pip, TORCH, *COLAB_PACKAGES], check=True)
         purelib = [PYTHON, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
         module = Path(subprocess.check_output(purelib, text=True).strip()) / "google" / "colab"
         module.mkdir(parents=True, exist_ok=True)
