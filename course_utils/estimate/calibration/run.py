@@ -1,0 +1,120 @@
+"""From the folder of tables to `data/engines/`: fit, score on held-out groups, derive intervals, write."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from course_utils.estimate.calibration.files import COMMAND, engine_file, pooled_file, write_json
+from course_utils.estimate.calibration.fit import METRICS, fit, spreads_of
+from course_utils.estimate.calibration.scores import by_group, errors, held_out, prepare
+from course_utils.estimate.calibration.tables import published, source_of
+from course_utils.estimate.engine import fitted
+from course_utils.estimate.uncertainty import conformal_half_width, half_width
+
+# An interval of its own needs at least so many held-out groups; fewer borrow from the next wider kind.
+ENOUGH_GROUPS = 6
+
+
+def fit_all(folder: Path, out: Path, as_of: str, note: Callable = lambda text: None) -> list[Path]:
+    """Write every file of `out`; the paths written. ValueError where the folder or a table isn't there."""
+    scored = prepare(published(folder))
+    note(f"{len(scored.frame)} rows to fit, {len(scored.refused)} listed with a reason")
+    deviations = fit(scored.data)
+    spreads = spreads_of(scored.data, deviations)
+    unseen = {
+        column: errors(scored, held_out(scored, column, note)) for column in ("shape", "chip", "engine_name")
+    }
+    header = {"as_of": as_of, "command": COMMAND}
+    written = []
+    for name in sorted(set(scored.frame.engine_name)):
+        own = scored.frame[scored.frame.engine_name == name]
+        content = engine_file(name, deviations, spreads, header | {"tables": _tables(own, folder)})
+        content["error"] = _error(unseen, name)
+        written.append(_write(out / f"{name}.json", content))
+    content = pooled_file(deviations, spreads, header | {"tables": _tables(scored.frame, folder)})
+    written.append(_write(out / "pooled.json", content | {"error": _error(unseen, None)}))
+    written.append(_write(out / "intervals.json", header | {"half_width": half_widths(unseen)}))
+    fitted.cache_clear()
+    return written
+
+
+def _write(path: Path, content: dict) -> Path:
+    write_json(path, content)
+    return path
+
+
+def _tables(rows: pd.DataFrame, folder: Path) -> list[dict]:
+    """Name, public origin, rows and groups of each table used."""
+    return [
+        {
+            "table": table,
+            "source": source_of(folder, table),
+            "rows": len(part),
+            "groups": len(part.groupby(["shape", "chip"])),
+        }
+        for table, part in rows.groupby("table")
+    ]
+
+
+def _error(unseen: dict[str, pd.DataFrame], engine_name: str | None) -> dict:
+    """Error of held-out groups: median, mean, 90th percentile over groups, by metric."""
+    result = {}
+    for column, label in (("shape", "leave_model_out"), ("chip", "leave_gpu_out")):
+        lines = unseen[column]
+        lines = lines if engine_name is None else lines[lines.engine_name == engine_name]
+        result[label] = {
+            row.metric: {"groups": int(row.groups)}
+            | {name: round(float(getattr(row, name)), 3) for name in ("median", "mean", "p90")}
+            for row in by_group(lines, ["metric"]).itertuples()
+        }
+    return result
+
+
+def half_widths(unseen: dict[str, pd.DataFrame]) -> dict:
+    """Log half-widths by metric: engine/kind/load where enough groups were held out, then wider and wider keys."""
+    both = pd.concat([unseen["shape"], unseen["chip"]], ignore_index=True)
+    result = {}
+    for metric in METRICS:
+        lines = both[both.metric == metric]
+        table = {}
+        for columns in (
+            ["engine_name", "kind", "load_kind"],
+            ["engine_name", "kind"],
+            ["engine_name"],
+            ["kind"],
+            [],
+        ):
+            for label, part in lines.groupby(columns) if columns else [((), lines)]:
+                groups = part[["table", "shape", "chip"]].agg("/".join, axis=1)
+                if groups.nunique() >= ENOUGH_GROUPS or not columns:
+                    table["/".join(label) or "any"] = round(conformal_half_width(part.log_error, groups), 3)
+        strange = unseen["engine_name"][unseen["engine_name"].metric == metric]
+        groups = strange[["table", "shape", "chip"]].agg("/".join, axis=1)
+        table["other"] = round(conformal_half_width(strange.log_error, groups), 3)
+        result[metric] = table
+    return result
+
+
+def coverage(without_model: pd.DataFrame, without_gpu: pd.DataFrame) -> pd.DataFrame:
+    """Share of held-out rows inside the intervals of `data/engines/intervals.json`, by group, and their width.
+
+    `share` is the mean over groups; `high/low` the median ratio of the interval's ends.
+    """
+    result = []
+    for label, lines in (("model left out", without_model), ("GPU left out", without_gpu)):
+        for metric, part in lines.groupby("metric"):
+            widths = np.array(
+                [
+                    half_width(metric, *key)
+                    for key in zip(part.engine_name, part.kind, part.load_kind, strict=True)
+                ]
+            )
+            inside = part.assign(inside=part.log_error.abs().to_numpy() <= widths)
+            shares = inside.groupby(["table", "shape", "chip"]).inside.mean()
+            result.append(
+                {"left out": label, "metric": metric, "groups": len(shares), "share": shares.mean()}
+                | {"of rows": inside.inside.mean(), "high/low": float(np.exp(2 * np.median(widths)))}
+            )
+    return pd.DataFrame(result)
