@@ -3,6 +3,7 @@
 import base64
 import html
 import io
+import threading
 
 import matplotlib
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -15,6 +16,8 @@ from course_utils.explore.views import Chart, Line, View, check_scales, describe
 
 _DPI = 100  # one inch is 100 CSS pixels
 _SHARP = 2  # device pixels per CSS pixel
+# matplotlib's settings belong to the whole process, and JupyterLab redraws from a thread of its own.
+_ONE_AT_A_TIME = threading.Lock()
 
 
 def show(view: View, chart: Chart) -> None:
@@ -41,7 +44,7 @@ def png(view: View, chart: Chart) -> bytes:
     """The picture at two device pixels per CSS pixel, in at most 256 colours."""
     from PIL import Image
 
-    with matplotlib.rc_context(style.matplotlib_rc()):
+    with _ONE_AT_A_TIME, matplotlib.rc_context(style.matplotlib_rc()):
         figure = Figure(figsize=(style.WIDTH_PX / _DPI, bars.height_px(view) / _DPI), dpi=_DPI * _SHARP)
         FigureCanvasAgg(figure)
         draw(figure, view, chart)

@@ -3,13 +3,10 @@
 import html
 
 import ipywidgets as widgets
-import matplotlib
 
-from course_utils.explore import bars, style
-from course_utils.explore.charts import draw
+from course_utils.explore import charts, style
 from course_utils.explore.explorers import Explorer
 from course_utils.explore.panel import Panel
-from course_utils.explore.views import describe
 
 
 class ColabExplorer(Explorer):
@@ -17,52 +14,46 @@ class ColabExplorer(Explorer):
 
     def __init__(self, compute, controls, chart, moving):
         super().__init__(compute, controls, chart, moving)
-        self._panel = Panel(self.specs, self.values, lambda name, value: None)
-        self._quiet = False
+        self._stale = True
+        self._panel = Panel(self.specs, self.values, self.moved)
         self.output = widgets.interactive_output(self._redraw, self._panel.widgets)
-        self.widget = widgets.VBox([self._panel.box, self.output])
+        self.widget = widgets.VBox(
+            [self._panel.box, self.output], layout=widgets.Layout(max_width=f"{style.EXPLORER_PX}px")
+        )
 
     @property
     def controls(self) -> dict:
         return dict(self._panel.widgets)
 
-    def update(self, **values):
-        self._quiet = True
-        try:
-            super().update(**values)
-            self._panel.set(self.values)
-        finally:
-            self._quiet = False
-        with self.output:
-            from IPython.display import clear_output
+    def refresh(self) -> None:
+        # Drawing waits for `_redraw`, which runs inside the output.
+        self._stale = True
 
-            clear_output(wait=True)
-            self._paint()
-        return self.view
+    def _set_widgets(self) -> None:
+        self._panel.set(self.values)
+        if self._stale:
+            # No widget moved, so `interactive_output` was not told.
+            with self.output:
+                self._redraw()
 
-    def _redraw(self, **moved) -> None:
-        if self._quiet:
-            return
-        self.values = {name: self.specs[name].snap(value) for name, value in moved.items()}
-        self.recompute()
-        self._paint()
+    def _redraw(self, **_) -> None:
+        """Called inside the output whenever a widget's value changes, also where that changes nothing here."""
+        with self.lock:
+            if not self._stale:
+                return
+            self._stale = False
+            super().refresh()
 
-    def _paint(self) -> None:
-        import matplotlib.pyplot as plt
-        from IPython.display import HTML, display
+    def draw(self) -> None:
+        # Not pyplot: its list of open figures is shared with the cells, which IPython shows when they end.
+        from IPython.display import HTML, clear_output, display
 
+        clear_output(wait=True)
         if self.view is not None:
-            with matplotlib.rc_context(style.matplotlib_rc()):
-                figure = plt.figure(figsize=(style.WIDTH_PX / 100, bars.height_px(self.view) / 100), dpi=100)
-                draw(figure, self.view, self.chart)
-                plt.show()
-                plt.close(figure)
-            alt = html.escape(describe(self.view, self.chart))
-            display(
-                HTML(f'<span style="position:absolute;width:1px;height:1px;overflow:hidden">{alt}</span>')
-            )
+            charts.show(self.view, self.chart)
         if self.error:
-            display(HTML(f'<p role="alert" style="color:{style.ERROR}">{html.escape(self.error)}</p>'))
+            text = f'<p role="alert" style="margin:4px 6px;color:{style.ERROR}">{html.escape(self.error)}</p>'
+            display(HTML(text))
 
     def _ipython_display_(self) -> None:
         from IPython.display import display

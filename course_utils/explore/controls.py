@@ -1,4 +1,4 @@
-"""What a reader can move: a slider, a choice, a switch. Plain descriptions; a front end makes widgets of them."""
+"""What a reader can move: a slider, a choice, a switch. Descriptions only; a front end makes the widgets."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -49,7 +49,7 @@ class Slider:
 
     @property
     def step_size(self) -> float:
-        """Step of a linear slider: the one given, 1 for whole numbers, else a hundredth of the way, rounded."""
+        """Step of a linear slider: the one given, or 1 for whole numbers, or about a hundredth of the way."""
         if self.step is not None:
             return self.step
         if self.whole and self.high - self.low <= 1000:
@@ -74,6 +74,12 @@ class Slider:
             value = round(value, 1 - math.floor(math.log10(value)))
             value = min(max(value, self.low), self.high)
         return round(value) if self.whole else float(value)
+
+    def same_stop(self, value: float, other: float) -> bool:
+        """Whether a handle at `value` stands where `other` puts it: no further than half a step."""
+        if self.log:
+            return abs(math.log10(value / other)) <= 0.5001 / LOG_STEPS_PER_DECADE
+        return abs(value - other) <= 0.5001 * self.step_size
 
     def stops(self, most: int) -> list:
         """At most `most` values from low to high, the default among them."""

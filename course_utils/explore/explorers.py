@@ -5,6 +5,7 @@
 The front end is chosen by `frontend()`; the state behind it is the same in all of them.
 """
 
+import threading
 import time
 from collections.abc import Callable, Mapping
 
@@ -30,6 +31,8 @@ class Explorer:
         self.view: View | None = None
         self.error = ""
         self.compute_ms = 0.0
+        # JupyterLab delivers a slider's messages in a thread beside the one that runs the cells.
+        self.lock = threading.RLock()
 
     @property
     def controls(self) -> dict:
@@ -41,13 +44,24 @@ class Explorer:
         unknown = set(values) - set(self.specs)
         if unknown:
             raise ValueError(f"no control is called {min(unknown)!r}; there are {', '.join(self.specs)}")
+        checked = {}
         for name, value in values.items():
             try:
-                self.values[name] = self.specs[name].check(value)
+                checked[name] = self.specs[name].check(value)
             except ValueError as problem:
                 raise ValueError(f"control {name!r}: {problem}") from None
-        self.refresh()
+        with self.lock:
+            self.values.update(checked)
+            self.refresh()
+            self._set_widgets()
         return self.view
+
+    def moved(self, name: str, value) -> None:
+        """The reader moved a control: draw, unless that is the value that it has."""
+        with self.lock:
+            if self.values[name] != value:
+                self.values[name] = value
+                self.refresh()
 
     def refresh(self) -> None:
         """Compute once and draw."""
@@ -55,7 +69,7 @@ class Explorer:
         self.draw()
 
     def recompute(self) -> None:
-        """Compute the view at the present values; keep the last good one and the sentence if that is a ValueError."""
+        """Compute the view at the present values. On a ValueError keep the last one, and its sentence."""
         started = time.perf_counter()
         try:
             view = self.compute(**self.values)
@@ -64,12 +78,20 @@ class Explorer:
             check_scales(view, self.chart)
         except ValueError as problem:
             self.error = _sentence(problem)
+        except Exception as problem:
+            # A fault in `compute`: the reader sees that the chart is old, the log gets the traceback.
+            self.error = f"{type(problem).__name__} while computing: {problem}"
+            self.draw()
+            raise
         else:
             self.view, self.error = view, ""
         self.compute_ms = (time.perf_counter() - started) * 1e3
 
     def draw(self) -> None:
-        """Bring what is displayed up to date. A front end overrides it."""
+        """Bring the chart up to date. A front end overrides it."""
+
+    def _set_widgets(self) -> None:
+        """Bring the controls up to date. A front end that has widgets overrides it."""
 
 
 def _sentence(problem: Exception) -> str:

@@ -2,6 +2,7 @@
 
 import ipywidgets as widgets
 
+from course_utils.explore import style
 from course_utils.explore.explorers import Explorer
 from course_utils.explore.figures import Drawing, drawing, same
 from course_utils.explore.live_figure import LiveFigure
@@ -16,9 +17,10 @@ class LabExplorer(Explorer):
         super().__init__(compute, controls, chart, moving)
         self._drawn = Drawing({}, {}, "", "")
         self.figure = LiveFigure()
-        self._panel = Panel(self.specs, self.values, self._moved)
+        self._panel = Panel(self.specs, self.values, self.moved)
         self.widget = widgets.VBox(
-            [self._panel.box, self.figure], layout=widgets.Layout(max_width="860px", overflow="hidden")
+            [self._panel.box, self.figure],
+            layout=widgets.Layout(max_width=f"{style.EXPLORER_PX}px", overflow="hidden"),
         )
         self.refresh()
 
@@ -26,15 +28,8 @@ class LabExplorer(Explorer):
     def controls(self) -> dict:
         return dict(self._panel.widgets)
 
-    def update(self, **values):
-        view = super().update(**values)
+    def _set_widgets(self) -> None:
         self._panel.set(self.values)
-        return view
-
-    def _moved(self, name: str, value) -> None:
-        if self.values[name] != value:
-            self.values[name] = value
-            self.refresh()
 
     def draw(self) -> None:
         with self.figure.hold_sync():
@@ -69,7 +64,10 @@ class LabExplorer(Explorer):
     def _ipython_display_(self) -> None:
         from IPython.display import display
 
-        display(self.widget)
+        bundle = self.widget._repr_mimebundle_()
+        # What a viewer without widgets shows: the chart in words.
+        words = describe(self.view, self.chart) if self.view else self.error
+        display({**bundle, "text/plain": words}, raw=True)
 
 
 def _changes(old: dict, new: dict) -> dict:

@@ -34,7 +34,7 @@ class Panel:
             rows.append(widgets.HBox(parts, layout=widgets.Layout(align_items="center", width="100%")))
             widget.observe(self._observer(name), names="value")
         self.set(values)
-        columns = "repeat(auto-fill, minmax(380px, 1fr))"
+        columns = "repeat(auto-fill, minmax(min(380px, 100%), 1fr))"
         self.box = widgets.GridBox(
             rows, layout=widgets.Layout(grid_template_columns=columns, grid_gap="0 20px", margin="0 0 8px 0")
         )
@@ -43,7 +43,11 @@ class Panel:
         def moved(change):
             if self._setting:
                 return
-            value = self.controls[name].snap(change["new"])
+            control = self.controls[name]
+            # On display, the page moves a handle to its nearest stop: that is not the reader's doing.
+            if isinstance(control, Slider) and control.same_stop(change["new"], self._values[name]):
+                return
+            self._values[name] = value = control.snap(change["new"])
             self._write(name, value)
             self._changed(name, value)
 
@@ -53,6 +57,7 @@ class Panel:
         """Show values without reporting them as changes."""
         self._setting = True
         try:
+            self._values = dict(values)
             for name, value in values.items():
                 if self.widgets[name].value != value:
                     self.widgets[name].value = value

@@ -31,6 +31,7 @@ LINE_PX = 2.4
 MARKER_PX = 9
 WIDTH_PX = 720
 HEIGHT_PX = 400
+EXPLORER_PX = 860
 # Mean width of a character, in ems: what a label needs is estimated before either library has drawn it.
 EM_PER_CHARACTER = 0.54
 
@@ -95,13 +96,16 @@ def matplotlib_rc() -> dict:
         "ytick.labelsize": TICK_PX * points,
         "ytick.major.size": 0,
         "text.color": INK,
+        # "$5 or $7" is money, not a formula.
+        "text.parse_math": False,
     }
 
 
 def explorer_css() -> str:
     """Style sheet of an explorer's texts, in a notebook and on a page."""
     return f"""
-.course-explorer {{ width: 100%; max-width: 860px; min-width: 0; background: {PAPER}; font-family: {FONT_CSS}; }}
+.course-explorer {{ width: 100%; max-width: {EXPLORER_PX}px; min-width: 0; }}
+.course-explorer {{ background: {PAPER}; font-family: {FONT_CSS}; }}
 .course-explorer p {{ margin: 0 6px; line-height: 1.35; font-size: {TEXT_PX}px; color: {QUIET}; }}
 .course-explorer p:empty {{ display: none; }}
 .course-explorer p.course-title {{ font-size: {TITLE_PX}px; font-weight: 650; color: {INK}; }}
