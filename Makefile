@@ -2,7 +2,7 @@
 PYTHON ?= python3
 DEV = @$(PYTHON) scripts/dev.py
 
-.PHONY: help lab test check notebooks run audit format test-colab test-binder bench pins clean
+.PHONY: help lab test check notebooks run audit format test-colab test-binder bench fit pins clean
 
 help:        ; $(DEV) help
 lab:         ; $(DEV) lab $(LAB_ARGS)
@@ -15,5 +15,6 @@ format:      ; $(DEV) format
 test-colab:  ; $(DEV) test-colab
 test-binder: ; $(DEV) test-binder
 bench:       ; $(DEV) bench
+fit:         ; $(DEV) fit $(if $(TABLES),--tables $(TABLES))
 pins:        ; $(DEV) pins
 clean:       ; $(DEV) clean

@@ -83,6 +83,25 @@ def run(
 
 
 @app.command()
+def predict(
+    rows: Annotated[
+        str, typer.Argument(help="CSV: model, gpu, gpus, tp, precision, isl, osl, engine, load.")
+    ],
+    out: Annotated[
+        str | None, typer.Option("-o", "--out", help="CSV to write, with the predictions.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Predict throughput, TTFT, TPOT and price of deployments, each with its 80 % interval.
+
+    `load` is max, batch=N, concurrency=N or rate=R. A row that can't be served says why in `error`.
+    """
+    from course_utils.estimate.predict_file import predict_file
+
+    raise typer.Exit(predict_file(rows, out, as_json))
+
+
+@app.command()
 def repo(
     slug: Annotated[str, typer.Argument(metavar="OWNER/NAME", help="The repository on GitHub.")],
     branch: Annotated[

@@ -274,6 +274,11 @@ def bench(arguments):
     raise SystemExit(max(codes, default=0))
 
 
+def fit(arguments):
+    """fit the engines' constants again (make fit TABLES=folder of the published tables)"""
+    replace_process([ensure_environment(), "scripts/fit_engines.py", *arguments])
+
+
 def pins(arguments):
     """write what is installed in .venv into constraints.txt, environment.yml and .binder/environment.yml"""
     python = ensure_environment()
@@ -306,7 +311,7 @@ def clean(arguments):
         shutil.rmtree(str(ROOT / name), ignore_errors=True)
 
 
-VERBS = (lab, test, check, notebooks, run, audit, format, test_colab, test_binder, bench, pins, clean)
+VERBS = (lab, test, check, notebooks, run, audit, format, test_colab, test_binder, bench, fit, pins, clean)
 COMMANDS = {verb.__name__.replace("_", "-"): verb for verb in VERBS}
 
 
