@@ -27,6 +27,8 @@ _HOME = {
     "fit_threads": "runtime",
     "tier": "runtime",
     "count_tokens": "tokens",
+    "token_pieces": "tokens",
+    "tokenizer": "tokens",
     "tokenizers": "tokens",
 }
 _MODULES = ("comparing", "intervals", "machine", "roofs", "runtime", "timing", "tokens")

@@ -2,8 +2,8 @@
 
     print(time_call(lambda: weights @ x))      # 4.21 ms (95 % interval 4.15 to 4.38 ms, 25 samples)
 
-`compare` (in `measure.comparing`) takes two or more functions in turns and says which is faster, or that the
-samples don't show it.
+`compare` (written in `measure.comparing`, found here too) lets two or more functions take turns and says which is
+faster, or that the samples don't show it.
 Taught in: chapter 00.
 """
 
@@ -213,3 +213,11 @@ def duration(seconds: float) -> str:
 def _scale(seconds: float) -> tuple[float, str]:
     units = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
     return next((one for one in units if abs(seconds) >= one[0]), (1e-9, "ns"))
+
+
+def __getattr__(name: str):
+    if name in ("compare", "Comparison"):
+        from course_utils.measure import comparing
+
+        return getattr(comparing, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

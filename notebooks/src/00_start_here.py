@@ -447,18 +447,24 @@ check("ch00.q4", attainable_tflop_per_s)
 # %% [markdown] id="explorer"
 # ## 6. Move it yourself
 #
-# A layer of 4096 × 4096. How many tokens go through it at once, how many bytes does a weight take, which chip? With 1-
-# and half-byte weights the products are in 16 bits still: they are unpacked on the way.
+# A layer of 4096 × 4096 and a number of sequences that are served together, the **batch**. Decode takes one token of
+# each at once, prefill all tokens of their prompts. How many bytes does a weight take, and which chip is it? (Weights
+# of 8 and 4 bits are unpacked on the way; the products are still in 16 bits.)
 
 
 # %% id="explorer-compute"
-def under_the_roof(tokens, weight_bytes, chip):
+def under_the_roof(batch, prompt, weight_bytes, chip):
     peak, bandwidth, note = chips[chip](weight_bytes)
-    at = roofline.linear_intensity_flop_per_byte(tokens, 4096, 4096, weight_bytes, max(2, weight_bytes))
-    speed = roofline.attainable_flop_per_s(at, peak, bandwidth)
-    bound = "memory" if speed < peak else "arithmetic"
-    title = f"{chip}, {tokens} at once: held back by {bound}, {100 * speed / peak:.2g} % of its peak"
-    return View(title, (roof(chip, peak, bandwidth), Points("this layer", [at], [speed])), note)
+    at = [
+        roofline.linear_intensity_flop_per_byte(tokens, 4096, 4096, weight_bytes, max(2, weight_bytes))
+        for tokens in (batch, batch * prompt)
+    ]
+    speeds = roofline.attainable_flop_per_s(at, peak, bandwidth)
+    decode, prefill = 100 * speeds / peak
+    title = f"{chip}: decode reaches {decode:.3g} % of the peak, prefill {prefill:.3g} %"
+    return View(
+        title, (roof(chip, peak, bandwidth), Points("layer", at, speeds, ["decode", "prefill"])), note
+    )
 
 
 # %% id="explorer-chips"
@@ -476,7 +482,8 @@ chips["here"] = lambda size: (peak["fp32" if size == 4 else "bf16"], bandwidth, 
 explorer(
     under_the_roof,
     {
-        "tokens": Slider(1, 1, 4096, log=True, label="tokens at once"),
+        "batch": Slider(1, 1, 1024, log=True, label="sequences at once"),
+        "prompt": Slider(512, 1, 8192, log=True, unit="tokens", label="prompt"),
         "weight_bytes": Choice(2, {"fp32": 4, "bf16": 2, "8 bits": 1, "4 bits": 0.5}, label="weights"),
         "chip": Choice("H100 SXM", list(chips), label="chip"),
     },
@@ -484,8 +491,8 @@ explorer(
 )
 
 # %% [markdown] id="explorer-questions"
-# Try: how many tokens at once does an H100 need before its arithmetic is the limit? How many with 4-bit weights? And a
-# T4? That number is the batch for which people buy the chip.
+# Try: how many sequences at once does an H100 need before its arithmetic is the limit of decode? How many with 4-bit
+# weights? And a T4? Until then, one sequence more costs next to nothing.
 
 # %% [markdown] id="map"
 # ## 7. The course
