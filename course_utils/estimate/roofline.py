@@ -6,7 +6,7 @@ nor more than the chip's peak. Above the ridge, peak / bandwidth, the peak decid
 Source: Samuel Williams, Andrew Waterman, David Patterson, "Roofline: An Insightful Visual Performance Model
 for Multicore Architectures", Communications of the ACM 52(4), 2009. The formulas for a linear layer are our
 own count, under "Linear layer" below.
-Taught in: chapter 00, chapter 03.
+Taught in: chapter 00, chapter 02.
 """
 
 import math

@@ -99,7 +99,7 @@ show(View(title, (bars,), note=note), Chart("", "speed of one sequence (tokens/s
 # %% [markdown] id="ceiling-meaning"
 # **Writing text is reading memory.** One division gave the order of magnitude, without running a model. What is missing
 # to the ceiling is in the software: how the library walks through the weights, and whether on all cores. A real model
-# adds its attention, its cache and Python on top; chapter 04 puts these into the estimate. (More than 100 %? Then the
+# adds its attention, its cache and Python on top; chapter 02 puts these into the estimate. (More than 100 %? Then the
 # machine was busy while you measured its memory. Run both cells again.)
 
 # %% [markdown] id="timing"
@@ -375,7 +375,7 @@ show(View(title, (*roof_lines, points), note=note), Chart(**axes))
 # %% [markdown] id="roofline-meaning"
 # Decode sits on the slope, prefill under the flat roof. A chip with a hundred times the arithmetic and ten times the
 # bandwidth is ten times as fast at writing. That one picture explains much of what is to come: output costs more than
-# input (chapter 01), smaller weights speed up decode (05), and many users at once make each of them cheaper (04).
+# input (chapter 01), smaller weights speed up decode (03, 04), and many users at once make each of them cheaper (09).
 #
 # What lies between a point and its roof is the software's. A point above its roof is a neighbour's: somebody took a
 # core while the roof was measured. On a shared machine, measure again before you believe a number.
