@@ -35,6 +35,7 @@ COLAB_PACKAGES = [
     "rich==13.9.4",
     "tqdm==4.67.1",
     "tiktoken==0.12.0",
+    "sentencepiece==0.2.1",
     "pydantic==2.12.3",
     "jsonschema==4.25.1",
     "requests==2.32.4",
