@@ -68,12 +68,14 @@ def linear_limits(low: float, high: float) -> tuple[float, float]:
     """Round limits around data from `low` to `high`."""
     if low == high == 0:
         return 0.0, 1.0
+    # Nothing to tell apart: a flat line, drawn against zero.
+    if high - low <= 1e-9 * max(abs(low), abs(high)):
+        low, high = min(low, 0.0), max(high, 0.0)
     if low >= 0 and low <= _ZERO_BELOW * high:
         return 0.0, round_up(high)
     if high <= 0 and high >= _ZERO_BELOW * low:
         return -round_up(-low), 0.0
-    span = (high - low) or abs(high)
-    step = round_up(span / 5)
+    step = round_up((high - low) / 5)
     return math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step
 
 

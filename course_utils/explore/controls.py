@@ -91,8 +91,11 @@ class Slider:
             values = [self.low + place * self.step_size for place in places]
             # 0.1 + 2 × 0.1 is 0.30000000000000004: keep the digits that the step has.
             values = [self.check(min(round(float(value), 12), self.high)) for value in values]
-        nearest = min(range(len(values)), key=lambda at: abs(values[at] - self.value))
-        values[nearest] = self.check(self.value)
+        # The default takes the place of its nearest neighbour; the ends stay.
+        inner = range(1, len(values) - 1) or range(len(values))
+        nearest = min(inner, key=lambda at: abs(values[at] - self.value))
+        if self.value not in values:
+            values[nearest] = self.check(self.value)
         return sorted(set(values))
 
     def text(self, value) -> str:

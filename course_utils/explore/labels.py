@@ -5,9 +5,11 @@ All positions are pixels inside the plot, x to the right and y up, so one answer
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from course_utils.explore import style
 from course_utils.explore.axes import Axis
-from course_utils.explore.views import Bars, Line, Points, View
+from course_utils.explore.views import Line, Points, View
 
 LINE_HEIGHT_PX = style.TEXT_PX * 1.3
 GAP_PX = 8
@@ -43,48 +45,37 @@ class Label:
         across, up = SIDES[self.side][0]
         return self.x_px + across * GAP_PX, self.y_px + up * GAP_PX
 
+    @property
+    def box_px(self) -> tuple[float, float, float, float]:
+        """What the text covers: left, bottom, right, top."""
+        wide, tall = style.text_width_px(self.text), LINE_HEIGHT_PX
+        (x_px, y_px), (across, up) = self.start_px, SIDES[self.side][1]
+        left, low = x_px - across * wide, y_px - up * tall
+        return left, low, left + wide, low + tall
+
 
 def spread(wanted: list[float], height: float, low: float, high: float) -> list[float]:
     """Positions as close as possible to `wanted`, at least `height` apart and between `low` and `high`.
 
-    Neighbours that collide are pushed apart around their common mean. The order is kept; where there is no
-    room for all, they share the space evenly.
+    The order is kept. Where there is no room for all, they share the space evenly.
     """
-    if not wanted:
-        return []
     count = len(wanted)
-    height = min(height, (high - low) / max(1, count - 1)) if count > 1 else height
+    height = min(height, (high - low) / max(1, count - 1))
     order = sorted(range(count), key=lambda at: (wanted[at], at))
-    groups: list[list] = []  # [sum of the first label's ideal position, number of labels]
+    # Take from each the room of those below it: what is left must not fall, and the closest such row of
+    # numbers joins neighbours that do fall at their mean (isotonic regression).
+    groups: list[tuple[float, int]] = []
     for rank, at in enumerate(order):
-        groups.append([min(max(wanted[at], low), high) - 0 * rank, 1, 0.0])
-        while len(groups) > 1:
-            before, last = groups[-2], groups[-1]
-            if _start(before) + before[1] * height <= _start(last):
-                break
-            merged = [0.0, before[1] + last[1], 0.0]
-            # Each label wants its group to start `height` times its rank in the group below itself.
-            merged[0] = before[0] + last[0] - last[1] * before[1] * height
-            groups[-2:] = [merged]
+        mean, members = wanted[at] - rank * height, 1
+        while groups and groups[-1][0] > mean:
+            below, more = groups.pop()
+            mean, members = (mean * members + below * more) / (members + more), members + more
+        groups.append((mean, members))
+    starts = [mean for mean, members in groups for _ in range(members)]
     placed = [0.0] * count
-    rank = 0
-    starts = [min(max(_start(group), low), high - (group[1] - 1) * height) for group in groups]
-    # Clamping a group to the edges may push it into its neighbour: one pass up, one pass down.
-    for at in range(1, len(groups)):
-        starts[at] = max(starts[at], starts[at - 1] + groups[at - 1][1] * height)
-    top = high
-    for at in reversed(range(len(groups))):
-        starts[at] = min(starts[at], top - (groups[at][1] - 1) * height)
-        top = starts[at] - height
-    for group, start in zip(groups, starts, strict=True):
-        for place in range(group[1]):
-            placed[order[rank]] = start + place * height
-            rank += 1
+    for rank, (at, start) in enumerate(zip(order, starts, strict=True)):
+        placed[at] = min(max(start, low), high - (count - 1) * height) + rank * height
     return placed
-
-
-def _start(group: list) -> float:
-    return group[0] / group[1]
 
 
 def line_labels(view: View, x: Axis, y: Axis, width: float, height: float) -> list[Label]:
@@ -107,56 +98,54 @@ def line_labels(view: View, x: Axis, y: Axis, width: float, height: float) -> li
 
 
 def point_labels(view: View, x: Axis, y: Axis, width: float, height: float, taken=()) -> list[Label]:
-    """A name beside each labelled point, on the first side that is free of other points, lines and names."""
-    if not any(isinstance(one, Points) and one.labels for one in view.series):
-        return []
-    boxes = [_box(label) for label in taken]
-    marks = [
-        (float(x.share(px)) * width, float(y.share(py)) * height)
-        for one in view.series
-        if isinstance(one, Points)
-        for px, py in zip(one.x, one.y, strict=True)
+    """A name beside each labelled point, on a side that is free of other points, lines and names."""
+    points = [
+        (text, float(x.share(px)) * width, float(y.share(py)) * height, index)
+        for index, one in enumerate(view.series)
+        if isinstance(one, Points) and one.labels is not None
+        for text, px, py in zip(one.labels, one.x, one.y, strict=True)
     ]
-    marks += _along(view, x, y, width, height)
-    placed = []
-    for index, one in enumerate(view.series):
-        if not isinstance(one, Points) or one.labels is None:
-            continue
-        for text, px, py in zip(one.labels, one.x, one.y, strict=True):
-            at = float(x.share(px)) * width, float(y.share(py)) * height
+    if not points:
+        return []
+    marks = _marks(view, x, y, width, height)
+    sides = [[Label(text, x_px, y_px, side, index) for side in SIDES] for text, x_px, y_px, index in points]
+    costs = [[_cost(label.box_px, marks, width, height) for label in choices] for choices in sides]
+    placed = [label.box_px for label in taken]
+    chosen: list[Label] = []
+    # Each name in turn takes its best side; the second round sees the names that came later in the first.
+    for _ in range(2):
+        for at, choices in enumerate(sides):
+            others = placed + [one.box_px for other, one in enumerate(chosen) if other != at]
             best = min(
-                (Label(text, *at, side, index) for side in SIDES),
-                key=lambda label: _cost(_box(label), boxes, marks, width, height),
+                range(len(choices)), key=lambda side: costs[at][side] + _covered(choices[side].box_px, others)
             )
-            placed.append(best)
-            boxes.append(_box(best))
-    return placed
+            chosen[at : at + 1] = [choices[best]]
+    return chosen
 
 
-def _along(view: View, x: Axis, y: Axis, width: float, height: float) -> list[tuple[float, float]]:
-    """Pixels every few steps along the lines: what a name should not cross."""
+def _marks(view: View, x: Axis, y: Axis, width: float, height: float) -> np.ndarray:
+    """Pixels that a name should not cover: points, and every few steps along the lines. Shape (n, 2)."""
     found = []
     for one in view.series:
-        if isinstance(one, Bars | Points):
-            continue
         xs, ys = x.share(one.x) * width, y.share(one.y) * height
-        for x0, y0, x1, y1 in zip(xs[:-1], ys[:-1], xs[1:], ys[1:], strict=True):
-            steps = min(200, int(max(abs(x1 - x0), abs(y1 - y0)) / 6) + 1)
-            found += [(x0 + (x1 - x0) * k / steps, y0 + (y1 - y0) * k / steps) for k in range(steps)]
-    return found
+        if isinstance(one, Line) and len(xs) > 1:
+            along = np.r_[0, np.cumsum(np.maximum(abs(np.diff(xs)), abs(np.diff(ys))))]
+            steps = np.linspace(0, along[-1], int(min(along[-1], 4000) / 6) + 2)
+            xs, ys = np.interp(steps, along, xs), np.interp(steps, along, ys)
+        found.append(np.column_stack([xs, ys]))
+    return np.concatenate(found)
 
 
-def _box(label: Label) -> tuple[float, float, float, float]:
-    """Left, bottom, right, top."""
-    wide, tall = style.text_width_px(label.text), LINE_HEIGHT_PX
-    (x_px, y_px), (across, up) = label.start_px, SIDES[label.side][1]
-    left, low = x_px - across * wide, y_px - up * tall
-    return left, low, left + wide, low + tall
-
-
-def _cost(box, boxes, marks, width: float, height: float) -> float:
+def _cost(box: tuple, marks: np.ndarray, width: float, height: float) -> float:
+    """How much a name in `box` covers, and how far it leaves the plot."""
     left, low, right, top = box
-    cost = sum(30 for a, b, c, d in boxes if left < c + 5 and right > a - 5 and low < d and top > b)
-    cost += sum(1 for px, py in marks if left - 2 < px < right + 2 and low - 1 < py < top + 1)
+    x_px, y_px = marks[:, 0], marks[:, 1]
+    inside = (left - 2 < x_px) & (x_px < right + 2) & (low - 1 < y_px) & (y_px < top + 1)
     # Off the plot's left, top or bottom edge it would be cut; to the right there is a margin.
-    return cost + 20 * (left < 0) + 20 * (low < 0) + 20 * (top > height + 4) + 20 * (right > width + 60)
+    outside = (left < 0) + (low < 0) + (top > height + 4) + (right > width + 60)
+    return int(inside.sum()) + 20 * outside
+
+
+def _covered(box: tuple, boxes: list[tuple]) -> int:
+    left, low, right, top = box
+    return sum(30 for a, b, c, d in boxes if left < c + 5 and right > a - 5 and low < d and top > b)
