@@ -316,7 +316,7 @@ check("ch00.q2", winner)
 # %% id="roofline-measure"
 tokens_at_once = [1, 16, 256]
 inputs = {count: torch.rand(count, 4096, device=device()) for count in tokens_at_once}
-passes = {n: time_call(lambda x=x: linear(x, quarter), repeats=15, max_seconds=3) for n, x in inputs.items()}
+passes = {n: time_call(lambda x=x: linear(x, quarter), repeats=11, max_seconds=2) for n, x in inputs.items()}
 for count, timing in passes.items():
     print(f"{count:4} at once: {timing}, {timing.median_s / count * 1e3:.3f} ms per token")
 print(
