@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from course_utils.explore import Chart, Line, Points, View
 from course_utils.explore.axes import plan_axes
-from course_utils.explore.labels import LINE_HEIGHT_PX, line_labels, point_labels, spread
+from course_utils.explore.labels import line_labels, point_labels, spread
 
 WIDTH_PX, HEIGHT_PX = 600, 300
 PLACES = st.lists(st.floats(-50, 350), min_size=1, max_size=12)
