@@ -6,6 +6,7 @@ import io
 import threading
 
 import matplotlib
+import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -49,15 +50,13 @@ def png(view: View, chart: Chart) -> bytes:
         FigureCanvasAgg(figure)
         draw(figure, view, chart)
         figure.canvas.draw()
-        picture = Image.fromarray(_pixels(figure)).quantize(256, method=Image.Quantize.MEDIANCUT, dither=0)
+        picture = Image.fromarray(_pixels(figure)).quantize(256, method=Image.Quantize.FASTOCTREE, dither=0)
     file = io.BytesIO()
-    picture.save(file, "png", optimize=True, dpi=(_DPI * _SHARP, _DPI * _SHARP))
+    picture.save(file, "png", dpi=(_DPI * _SHARP, _DPI * _SHARP))
     return file.getvalue()
 
 
 def _pixels(figure):
-    import numpy as np
-
     return np.ascontiguousarray(np.asarray(figure.canvas.buffer_rgba())[..., :3])
 
 
@@ -136,7 +135,7 @@ def _draw_lines(axes, view: View) -> None:
             axes.plot(one.x, one.y, color=colour, linestyle=(0, (4, 2.5)) if one.dash else "-", zorder=3)
             continue
         if one.lo is not None:
-            spans = [one.y - one.low, one.high - one.y]
+            spans = np.array([one.y - one.low, one.high - one.y])
             axes.errorbar(
                 one.x, one.y, spans, fmt="none", ecolor=colour, elinewidth=1.3, capsize=2.5, zorder=3
             )
@@ -170,12 +169,10 @@ def _write_labels(axes, view: View, x, y, wide: float, tall: float) -> None:
 
 
 def _draw_bars(axes, view: View, chart: Chart, y, flat: bool) -> None:
-    import numpy as np
-
     unit = formats.unit_of(chart.y)
     for index, one in enumerate(view.bars):
         start, thick = bars.place(index, len(view.bars))
-        spans = None if one.lo is None else [one.y - one.low, one.high - one.y]
+        spans = None if one.lo is None else np.array([one.y - one.low, one.high - one.y])
         drawn = (axes.barh if flat else axes.bar)(
             np.arange(len(one.x)) + start,
             one.y,
