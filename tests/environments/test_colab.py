@@ -48,7 +48,8 @@ TORCH = "torch==2.13.0"
 @pytest.fixture(scope="session")
 def colab():
     """A Python with Colab's packages and its `google.colab` module, made once."""
-    stamp, wanted = VENV / "stamp", hashlib.sha256(repr((sys.version, TORCH, COLAB_PACKAGES)).encode()).hexdigest()
+    stamp, recipe = VENV / "stamp", repr((sys.version, TORCH, COLAB_PACKAGES))
+    wanted = hashlib.sha256(recipe.encode()).hexdigest()
     if not stamp.exists() or stamp.read_text() != wanted:
         subprocess.run([sys.executable, "-m", "venv", "--clear", VENV], check=True)
         pip = [PYTHON, "-m", "pip", "install", "-q"]
