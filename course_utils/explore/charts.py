@@ -135,9 +135,15 @@ def _draw_lines(axes, view: View) -> None:
             axes.plot(one.x, one.y, color=colour, linestyle=(0, (4, 2.5)) if one.dash else "-", zorder=3)
             continue
         if one.lo is not None:
-            spans = np.array([one.y - one.low, one.high - one.y])
             axes.errorbar(
-                one.x, one.y, spans, fmt="none", ecolor=colour, elinewidth=1.3, capsize=2.5, zorder=3
+                one.x,
+                one.y,
+                one.spans,
+                fmt="none",
+                ecolor=colour,
+                elinewidth=1.3,
+                capsize=2.5,
+                zorder=3,
             )
         size = (style.MARKER_PX * 72 / _DPI) ** 2
         axes.scatter(
@@ -172,7 +178,7 @@ def _draw_bars(axes, view: View, chart: Chart, y, flat: bool) -> None:
     unit = formats.unit_of(chart.y)
     for index, one in enumerate(view.bars):
         start, thick = bars.place(index, len(view.bars))
-        spans = None if one.lo is None else np.array([one.y - one.low, one.high - one.y])
+        spans = None if one.lo is None else one.spans
         drawn = (axes.barh if flat else axes.bar)(
             np.arange(len(one.x)) + start,
             one.y,

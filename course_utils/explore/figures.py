@@ -85,8 +85,8 @@ def _traces_of(
         }
         if one.lo is not None:
             trace["error_y"] = {
-                "array": one.high - one.y,
-                "arrayminus": one.y - one.low,
+                "array": one.spans[1],
+                "arrayminus": one.spans[0],
                 "color": colour,
                 "thickness": 1.3,
                 "width": 3,
@@ -127,7 +127,7 @@ def _bars(index: int, one: Bars, colour: str, count: int, flat: bool) -> dict:
         "hoverinfo": "skip",
     }
     if one.lo is not None:
-        error = {"array": one.high - one.y, "arrayminus": one.y - one.low, "color": style.INK}
+        error = {"array": one.spans[1], "arrayminus": one.spans[0], "color": style.INK}
         trace["error_x" if flat else "error_y"] = {**error, "thickness": 1.2, "width": 3}
     return trace
 

@@ -40,14 +40,12 @@ def kind_of(unit: str) -> str:
     return "year" if unit == "year" else "count"
 
 
-def _scale(kind: str, largest: float) -> tuple[float, str]:
-    """Divisor and its suffix for numbers up to `largest`."""
+def _scale(kind: str, largest: float, start: float) -> tuple[float, str]:
+    """Divisor and its suffix for numbers up to `largest`; below `start` they are written out."""
     if kind == "time":
         return next(((size, f" {name}") for size, name in _TIME if largest >= size), (1e-9, " ns"))
     if kind in {"percent", "year"}:
         return 1.0, ""
-    # A count is written out up to 9,999: "1,500 tokens" reads better than "1.5k".
-    start = 1e4 if kind == "count" else 1e3
     for size, name in _SI if kind == "si" else _SHORT:
         if largest >= max(size, start):
             return size, f" {name}" if kind == "si" else name
@@ -83,7 +81,8 @@ def number(value: float, unit: str = "", significant: int = 3) -> str:
     if value and kind != "year":
         # Rounded first, so that 999,999 is written "1M", not "1,000k".
         value = round(value, significant - 1 - math.floor(math.log10(abs(value))))
-    size, suffix = _scale(kind, abs(value))
+    # "1,500 tokens" reads better than "1.5k tokens"; "$1.5k" is how people write money.
+    size, suffix = _scale(kind, abs(value), 1e4 if kind == "count" else 1e3)
     scaled = value / size
     decimals = _decimals(scaled, significant)
     # Whole cents, or none: "$1.50", never "$1.5".
@@ -108,8 +107,9 @@ def with_unit(value: float, unit: str = "", significant: int = 3) -> str:
 def ticks(values: Sequence[float], unit: str = "", log: bool = False) -> list[str]:
     """Texts for an axis's ticks.
 
-    On a linear axis all share one suffix and one number of decimals (`$0`, `$0.5k`, `$1.0k`); on a log axis
-    each is written by itself (`$100`, `$1k`). Distinct values get distinct texts.
+    On a linear axis all share one suffix and one number of decimals (`$0`, `$5k`, `$10k`), and none has one up
+    to 9,999 (`$500`, `$1,000`); on a log axis each is written by itself (`$100`, `$1k`). Distinct values get
+    distinct texts.
     """
     values = [float(value) for value in values]
     if not all(map(math.isfinite, values)):
@@ -118,7 +118,7 @@ def ticks(values: Sequence[float], unit: str = "", log: bool = False) -> list[st
         return [number(value, unit, 4) for value in values]
     kind = kind_of(unit)
     largest = max((abs(value) for value in values), default=0.0)
-    size, suffix = _scale(kind, largest) if largest else (1.0, "")
+    size, suffix = _scale(kind, largest, 1e3 if kind == "si" else 1e4) if largest else (1.0, "")
     scaled = [value / size for value in values]
     decimals = max((_decimals(round(value, 12), 12, most=9) for value in scaled), default=0)
     if kind == "money" and size == 1 and decimals == 1:

@@ -75,6 +75,12 @@ class _Series:
         """Largest value drawn at each x: the interval's upper end, or y."""
         return self.y if self.hi is None else np.maximum(self.hi, self.y)
 
+    @property
+    def spans(self) -> np.ndarray:
+        """How far the interval reaches below and above y, shape (2, n); NaN where it has no width."""
+        reach = np.array([self.y - self.low, self.high - self.y])
+        return np.where(reach.sum(axis=0) > 0, reach, np.nan)
+
 
 @dataclass(frozen=True, eq=False)
 class Line(_Series):

@@ -1,5 +1,6 @@
 """What plotly is told to draw, the same as matplotlib draws."""
 
+import numpy as np
 import plotly.graph_objects as go
 import pytest
 
@@ -34,7 +35,7 @@ def test_plotly_accepts_every_kind_of_series(view):
 
 def test_ticks_and_range_are_those_of_the_static_chart():
     layout = drawing(View("t", Line("a", [0, 24], [0, 1900])), MONEY).layout
-    assert layout["yaxis"]["ticktext"] == ["$0", "$0.5k", "$1.0k", "$1.5k", "$2.0k"]
+    assert layout["yaxis"]["ticktext"] == ["$0", "$500", "$1,000", "$1,500", "$2,000"]
     assert layout["yaxis"]["range"] == [0, 2000]
     assert layout["xaxis"]["tickvals"] == [0, 6, 12, 18, 24]
 
@@ -65,6 +66,11 @@ def test_the_value_of_a_bar_stands_beyond_its_interval():
     labels = drawing(View("t", Bars("a", ["x"], [5], [4], [7])), MONEY).traces["labels"]
     assert labels["text"] == ["$5"]
     assert labels["y"].tolist() == [7]
+
+
+def test_an_interval_of_no_width_is_not_drawn():
+    trace = drawing(View("t", Bars("a", ["x", "y"], [5, 6], [5, 4], [5, 8])), MONEY).traces["bars0"]
+    assert np.isnan(trace["error_y"]["array"]).tolist() == [True, False]
 
 
 def test_a_change_of_numbers_keeps_the_slots():

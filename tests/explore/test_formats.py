@@ -75,7 +75,8 @@ def test_the_unit_stands_in_the_last_brackets_of_a_label(label, unit):
 
 
 def test_ticks_of_a_linear_axis_share_suffix_and_decimals():
-    assert formats.ticks([0, 500, 1000, 1500], "USD") == ["$0", "$0.5k", "$1.0k", "$1.5k"]
+    assert formats.ticks([0, 500, 1000, 1500], "USD") == ["$0", "$500", "$1,000", "$1,500"]
+    assert formats.ticks([0, 7500, 15_000], "USD") == ["$0", "$7.5k", "$15.0k"]
     assert formats.ticks([0, 0.25, 0.5], "USD") == ["$0", "$0.25", "$0.50"]
     assert formats.ticks([0, 5000, 10_000], "tokens") == ["0", "5k", "10k"]
     assert formats.ticks([0.005, 0.01], "s") == ["5 ms", "10 ms"]
