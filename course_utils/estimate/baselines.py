@@ -52,9 +52,10 @@ def baseline(work: Work, loads: np.ndarray, kind: Roofline) -> dict[str, np.ndar
     asked = np.where(loads == "max", np.inf, work.load_value / (work.replicas * work.pp))
     batch = np.clip(asked, 1.0, most_running(work))
     # Under load prompts share passes over the weights: then a prompt costs its part of a full step.
-    full = np.maximum(work.isl, work.step_tokens)
-    alone = step_s(work, kind, work.isl, 0.0, 0.0)
-    shared = step_s(work, kind, full, 0.0, 0.0) * work.isl / full
+    new = work.isl * (1.0 - work.prefix_hit)
+    full = np.maximum(new, work.step_tokens)
+    alone = step_s(work, kind, new, 0.0, 0.0)
+    shared = step_s(work, kind, full, 0.0, 0.0) * new / full
     prefill = np.where(np.isin(loads, ("max",)), shared, alone)
     context = work.isl + work.osl / 2
     rate = loads == "rate"

@@ -3,13 +3,13 @@
 import math
 import re
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 from course_utils.catalog.accelerators import Accelerator, accelerator
 from course_utils.catalog.models import ModelShape, model
 from course_utils.estimate.engine import EngineSettings, engine
-from course_utils.estimate.memory import Fit, fit
+from course_utils.estimate.memory import DoesNotFit, Fit, fit
 from course_utils.estimate.precision import Precision, precision
 
 LOADS = ("max", "batch", "concurrency", "rate")
@@ -76,13 +76,14 @@ def deployment(
     DoesNotFit how much memory is missing.
 
     Without `tp` the chips form one tensor-parallel group (layers are split instead for llama.cpp). Chips left
-    over by tp x pp serve more replicas.
+    over by tp x pp serve more replicas; without `pp` they hold later layers instead if a model needs it.
     """
     shape = _found("model", model_name) if isinstance(model_name, str) else model_name
     chip = _found("gpu", gpu) if isinstance(gpu, str) else gpu
     recipe = _found("precision", precision_name)
     settings = _found("engine", engine_name)
     gpus = _whole("gpus", gpus)
+    may_split = pp is None
     if settings.splits_layers and pp is None:
         tp = _whole("tp", 1 if tp is None else tp)
         pp = gpus // tp
@@ -106,15 +107,15 @@ def deployment(
     if not 0 <= draft_tokens <= 16:
         raise ValueError(f"draft_tokens={draft_tokens!r}: 0 to 16 is needed")
     if kv_bits is None:
-        kv_bits = recipe.kv_bits if settings.narrow_kv else max(recipe.kv_bits, 16)
+        kv_bits = recipe.kv_bits if _narrow_kv(settings, chip) else max(recipe.kv_bits, 16)
     context = isl + osl if settings.reserves_output or kind == "batch" else isl + osl / 2
-    placed = fit(
+    place = partial(
+        fit,
         shape,
         chip,
         recipe,
         context_tokens=context,
         tp=tp,
-        pp=pp,
         attention_dp=attention_dp,
         kv_bits=kv_bits,
         memory_fraction=settings.memory_fraction,
@@ -122,10 +123,21 @@ def deployment(
         step_tokens=settings.step_tokens,
         reserved_bytes=settings.reserved_bytes,
     )
+    try:
+        placed = place(pp=pp)
+    except DoesNotFit:
+        if not may_split or gpus == tp:
+            raise
+        pp = gpus // tp
+        placed = place(pp=pp)
     return Deployment(
         shape, chip, gpus, tp, pp, attention_dp, recipe, kv_bits, settings, isl, osl, kind, value,
         prefix_hit, draft_tokens, acceptance, placed,
     )  # fmt: skip
+
+
+def _narrow_kv(settings: EngineSettings, chip: Accelerator) -> bool:
+    return settings.narrow_kv == "all" or (settings.narrow_kv == "fp4" and chip.fp4_flop_per_s is not None)
 
 
 _LOOK_UP = {"model": model, "gpu": accelerator, "precision": precision, "engine": engine}

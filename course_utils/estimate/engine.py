@@ -27,7 +27,7 @@ CONSTANTS = {
     "link": "fraction of the link's bandwidth reached by all-reduce",
     "step_s": "seconds of scheduling and sampling per step",
     "layer_s": "seconds of launches and synchronization per layer and step",
-    "moe_layer_s": "more of the same per mixture-of-experts layer",
+    "moe_layer_s": "more of the same per mixture-of-experts layer of 8 experts a token",
     "sequence_s": "seconds per running sequence and step",
     "request_s": "seconds per request before its prefill: HTTP, tokenizer, queue",
     "loop_s": "more of them in the mean of a closed loop, whose start meets cold caches and compilers",
@@ -45,16 +45,17 @@ class EngineSettings:
     """Defaults of one engine that decide memory and batching, from its documentation.
 
     `memory_of`: "total" (a fraction of the chip, weights included) or "free" (of what weights leave).
-    `narrow_kv`: the KV cache is FP8 under FP8 and FP4 recipes. `reserves_output`: a sequence is admitted only
-    when its whole output fits. `reserved_bytes` go to CUDA's context, graphs and workspaces. `splits_layers`:
-    several chips hold consecutive layers unless told otherwise. `half_accumulation`: products accumulate in FP16,
-    which GeForce cards do at twice the rate that the catalog states for FP32 accumulation.
+    `narrow_kv`: on which chips the KV cache is FP8 under FP8 and FP4 recipes, by default or in the recipes that the
+    engine's makers publish: `all`, `fp4` (those with FP4 units) or `none`. `reserves_output`: a sequence is
+    admitted only when its whole output fits. `reserved_bytes` go to CUDA's context, graphs and workspaces.
+    `splits_layers`: several chips hold consecutive layers unless told otherwise. `half_accumulation`: products
+    accumulate in FP16, which GeForce cards do at twice the rate that the catalog states for FP32 accumulation.
     """
 
     name: str
     memory_fraction: float
     memory_of: str
-    narrow_kv: bool
+    narrow_kv: str
     max_batch: int
     step_tokens: int
     reserved_bytes: float = 2e9
@@ -68,15 +69,15 @@ class EngineSettings:
 _ENGINES = {
     one.name: one
     for one in (
-        EngineSettings("trtllm", 0.93, "free", True, 4096, 8192, reserves_output=True),
-        EngineSettings("vllm", 0.90, "total", False, 1024, 8192),
-        EngineSettings("sglang", 0.88, "total", True, 2048, 8192),
-        EngineSettings("atom", 0.90, "total", True, 1024, 8192),
+        EngineSettings("trtllm", 0.93, "free", "all", 4096, 8192, reserves_output=True),
+        EngineSettings("vllm", 0.90, "total", "fp4", 1024, 8192),
+        EngineSettings("sglang", 0.88, "total", "fp4", 2048, 8192),
+        EngineSettings("atom", 0.90, "total", "all", 1024, 8192),
         EngineSettings(
-            "llamacpp", 0.99, "total", False, 256, 512, 2e8, splits_layers=True, half_accumulation=True
+            "llamacpp", 0.99, "total", "none", 256, 512, 2e8, splits_layers=True, half_accumulation=True
         ),
-        EngineSettings("transformers", 0.95, "total", False, 4096, 8192),
-        EngineSettings("other", 0.90, "total", False, 1024, 8192),
+        EngineSettings("transformers", 0.95, "total", "none", 4096, 8192),
+        EngineSettings("other", 0.90, "total", "none", 1024, 8192),
     )
 }
 _ALIASES = {

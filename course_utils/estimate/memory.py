@@ -148,11 +148,12 @@ def fit(
 ) -> Fit:
     """Place a replica on tp x pp chips and count the sequences of `context_tokens` that fit beside it.
 
-    `memory_fraction` of each chip is the engine's to use (vLLM's default is 0.9); `of_free` takes it
-    of what the weights leave instead (TensorRT-LLM). A step computes at most `step_tokens` prompt tokens;
-    `reserved_bytes` of each chip are the runtime's. With `attention_dp` the tp chips
-    split sequences instead of heads in attention, and share the experts. DoesNotFit says how much is missing, and
-    the smallest power of two of the same chips, or the precision, that would do.
+    `memory_fraction` of each chip is the engine's to use (vLLM's default is 0.9); `of_free` takes it of what the
+    weights leave instead (TensorRT-LLM). `reserved_bytes` of each chip are the runtime's; a step computes at most
+    `step_tokens` prompt tokens. With `attention_dp` the tp chips split sequences instead of heads in attention, and
+    share the experts. Experts take the same bytes per chip whether each is cut (tensor parallel) or they are dealt
+    out whole (expert parallel). DoesNotFit says how much is missing, and the smallest power of two of the same
+    chips, or the precision, that would do.
     """
     shape = model(shape) if isinstance(shape, str) else shape
     chip = accelerator(chip) if isinstance(chip, str) else chip

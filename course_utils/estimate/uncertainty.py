@@ -40,7 +40,11 @@ def conformal_half_width(log_errors, groups, level: float = LEVEL) -> float:
 def half_width(metric: str, engine_name: str, kind: str, load: str) -> float:
     """Calibrated log half-width of a metric: by engine, dense or moe, and load; the widest group that has enough
     held-out groups stands in for one that hasn't. An engine that was never measured gets leave-one-engine-out's."""
-    table = fitted("intervals")["half_width"][metric]
+    return look_up(fitted("intervals")["half_width"][metric], engine_name, kind, load)
+
+
+def look_up(table: Mapping[str, float], engine_name: str, kind: str, load: str) -> float:
+    """The narrowest key of a table of half-widths that fits."""
     for key in (f"{engine_name}/{kind}/{load}", f"{engine_name}/{kind}", engine_name, kind):
         if key in table:
             return table[key]

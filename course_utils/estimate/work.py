@@ -84,7 +84,14 @@ def labels(one: Deployment) -> tuple[str, str, str, str, str]:
     """What a row's constants depend on: engine, chip family, precision, link, and kind (dense, moe, or mla)."""
     family, link = _chip_labels(one.chip)
     kind = "mla" if one.shape.kv_lora_rank else "moe" if one.shape.experts else "dense"
-    return one.settings.name, family, one.recipe.family, link, kind
+    return one.settings.name, family, _precision_label(one.chip, one.recipe), link, kind
+
+
+@lru_cache(maxsize=4096)
+def _precision_label(chip, recipe) -> str:
+    """The recipe's family; `…_unpacked` where the chip must widen the weights before it multiplies."""
+    native = compute_type(chip, recipe.compute) == recipe.compute or recipe.family in ("bf16", "gguf", "int4")
+    return recipe.family if native else f"{recipe.family}_unpacked"
 
 
 @lru_cache(maxsize=1024)

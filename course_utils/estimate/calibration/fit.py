@@ -20,7 +20,7 @@ FREEDOM = 3.0  # Student-t: a row five times off counts little
 # A group of n rows counts as n**0.4: a table of thousands must not decide alone.
 CROWDING = 0.6
 # ... and is thinned evenly to about this many rows per combination: more would only cost time.
-ROWS_PER_GROUP = 40
+ROWS_PER_GROUP = 20
 _NAMES = tuple(CONSTANTS)
 
 

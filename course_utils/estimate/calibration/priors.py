@@ -3,7 +3,7 @@
 A constant is log-normal: `value` is its median for a 16-bit dense model on a fabric-linked chip, and the spreads
 are standard deviations of its logarithm (0.1 is about 10 %) for the common value and for each kind of factor.
 Values: roofline measurements of decode kernels (bandwidth 0.77), of large products (0.67 of the dense peak in BF16,
-0.55 in FP8, 0.50 in FP4), of NCCL on NVLink (13 us an all-reduce, some 75 us over PCIe).
+0.55 in FP8, 0.50 in FP4), of all-reduces (some 10 us on NVLink, 75 us over PCIe).
 """
 
 from dataclasses import dataclass
@@ -25,14 +25,14 @@ class Prior:
 
 
 PRIORS = {
-    "bandwidth": Prior(0.77, 0.12, 0.12, 0.12, 0.10, 0, 0, 0.10),
+    "bandwidth": Prior(0.77, 0.12, 0.12, 0.12, 0.12, 0, 0, 0.10),
     "gemm": Prior(0.67, 0.15, 0.20, 0.20, 0.20, 0, 0, 0.15),
     "moe_gemm": Prior(0.60, 0.30, 0.30, 0.20, 0.25, 0, 0.20, 0.15),
     "kv": Prior(0.65, 0.25, 0.25, 0.20, 0.10, 0, 0.15, 0.10),
     "attention": Prior(0.43, 0.25, 0.60, 0.25, 0, 0, 0.25, 0.10),
     "decode_attention": Prior(0.12, 0.50, 0.40, 0.25, 0, 0, 0, 0.10),
     "activation_passes": Prior(4.0, 0.60, 0.60, 0.30, 0.20, 0, 0, 0),
-    "allreduce_s": Prior(13e-6, 0.40, 0.40, 0.30, 0, 0.40, 0, 0.20),
+    "allreduce_s": Prior(9e-6, 0.40, 0.40, 0.30, 0, 0.40, 0, 0.20),
     "link": Prior(0.50, 0.25, 0.25, 0.25, 0, 0.30, 0, 0),
     "step_s": Prior(1.0e-3, 0.60, 0.80, 0.30, 0, 0, 0, 0.20),
     "layer_s": Prior(14e-6, 0.50, 0.80, 0.40, 0.40, 0, 0.30, 0.20),
@@ -50,6 +50,10 @@ PRIORS = {
 EXPECTED = {
     ("gemm", "precision", "fp8"): log(0.55 / 0.67),
     ("gemm", "precision", "fp4"): log(0.50 / 0.67),
+    # Weights narrower than the chip can multiply are unpacked on the way.
+    ("gemm", "precision", "fp4_unpacked"): log(0.80),
+    ("gemm", "precision", "fp8_unpacked"): log(0.80),
+    ("gemm", "precision", "int4"): log(0.80),
     ("allreduce_s", "link", "pcie"): log(75 / 13),
     # llama.cpp's kernels are written for cards with GDDR: on HBM chips they reach about 0.6 of the bandwidth
     # that they reach there, and without Hopper's own matrix instructions about half of its peak.

@@ -11,7 +11,7 @@ from course_utils.estimate.calibration.fit import METRICS, fit, spreads_of
 from course_utils.estimate.calibration.scores import by_group, errors, held_out, prepare
 from course_utils.estimate.calibration.tables import published, source_of
 from course_utils.estimate.engine import fitted
-from course_utils.estimate.uncertainty import conformal_half_width, half_width
+from course_utils.estimate.uncertainty import conformal_half_width, half_width, look_up
 
 # An interval of its own needs at least so many held-out groups; fewer borrow from the next wider kind.
 ENOUGH_GROUPS = 6
@@ -73,34 +73,48 @@ def _error(unseen: dict[str, pd.DataFrame], engine_name: str | None) -> dict:
 
 
 def half_widths(unseen: dict[str, pd.DataFrame]) -> dict:
-    """Log half-widths by metric: engine/kind/load where enough groups were held out, then wider and wider keys."""
+    """Log half-widths by metric: engine/kind/load where enough groups were held out, then wider and wider keys.
+
+    A closed loop's throughput is its requests over their life, which TPOT makes up: its errors count for both. The
+    table then gets one factor per metric, so that held-out groups are covered as often as LEVEL says.
+    """
     both = pd.concat([unseen["shape"], unseen["chip"]], ignore_index=True)
+    closed = both[(both.metric == "tpot_s") & (both.load_kind == "concurrency")]
     result = {}
     for metric in METRICS:
         lines = both[both.metric == metric]
-        table = {}
-        for columns in (
-            ["engine_name", "kind", "load_kind"],
-            ["engine_name", "kind"],
-            ["engine_name"],
-            ["kind"],
-            [],
-        ):
-            for label, part in lines.groupby(columns) if columns else [((), lines)]:
-                groups = part[["table", "shape", "chip"]].agg("/".join, axis=1)
-                if groups.nunique() >= ENOUGH_GROUPS or not columns:
-                    table["/".join(label) or "any"] = round(conformal_half_width(part.log_error, groups), 3)
+        more = [lines, closed] if metric == "out_tok_s_per_gpu" else [lines]
+        table = _widths(pd.concat(more))
         strange = unseen["engine_name"][unseen["engine_name"].metric == metric]
-        groups = strange[["table", "shape", "chip"]].agg("/".join, axis=1)
-        table["other"] = round(conformal_half_width(strange.log_error, groups), 3)
-        result[metric] = table
+        table["other"] = round(conformal_half_width(strange.log_error, _groups(strange)), 3)
+        keys = zip(lines.engine_name, lines.kind, lines.load_kind, strict=True)
+        relative = lines.log_error.abs().to_numpy() / [look_up(table, *key) for key in keys]
+        factor = conformal_half_width(relative, _groups(lines))
+        result[metric] = {
+            key: round(width * (1.0 if key == "other" else factor), 3) for key, width in table.items()
+        }
     return result
+
+
+def _widths(lines: pd.DataFrame) -> dict[str, float]:
+    """Half-width of every key with enough groups, and of `any`."""
+    table = {}
+    for columns in (["engine_name", "kind", "load_kind"], ["engine_name", "kind"], ["engine_name"], ["kind"]):
+        for label, part in lines.groupby(columns):
+            groups = _groups(part)
+            if groups.nunique() >= ENOUGH_GROUPS:
+                table["/".join(label)] = conformal_half_width(part.log_error, groups)
+    return table | {"any": conformal_half_width(lines.log_error, _groups(lines))}
+
+
+def _groups(lines: pd.DataFrame) -> pd.Series:
+    return lines[["table", "shape", "chip"]].agg("/".join, axis=1)
 
 
 def coverage(without_model: pd.DataFrame, without_gpu: pd.DataFrame) -> pd.DataFrame:
     """Share of held-out rows inside the intervals of `data/engines/intervals.json`, by group, and their width.
 
-    `share` is the mean over groups; `high/low` the median ratio of the interval's ends.
+    `share` is the mean over groups; `high/low` the median over groups of the ratio of the interval's ends.
     """
     result = []
     for label, lines in (("model left out", without_model), ("GPU left out", without_gpu)):
@@ -113,8 +127,14 @@ def coverage(without_model: pd.DataFrame, without_gpu: pd.DataFrame) -> pd.DataF
             )
             inside = part.assign(inside=part.log_error.abs().to_numpy() <= widths)
             shares = inside.groupby(["table", "shape", "chip"]).inside.mean()
+            ratio = np.exp(2 * widths)
+            group_ratio = part.assign(ratio=ratio).groupby(["table", "shape", "chip"]).ratio.median().median()
             result.append(
                 {"left out": label, "metric": metric, "groups": len(shares), "share": shares.mean()}
-                | {"of rows": inside.inside.mean(), "high/low": float(np.exp(2 * np.median(widths)))}
+                | {
+                    "of rows": inside.inside.mean(),
+                    "high/low": group_ratio,
+                    "of rows high/low": np.median(ratio),
+                }
             )
     return pd.DataFrame(result)

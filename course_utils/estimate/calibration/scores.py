@@ -6,10 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from course_utils.estimate.baselines import BASELINES, baseline
 from course_utils.estimate.calibration.fit import METRICS, Data, data_of, fit, log_constants, predict_logs
 from course_utils.estimate.calibration.names import table_gpu, table_model
 from course_utils.estimate.deployment import Deployment, deployment
 from course_utils.estimate.memory import DoesNotFit
+from course_utils.estimate.work import work_of
 
 # One shape under two names counts as one model: leaving out only one would be no test.
 _SAME = {"DeepSeek-R1": "DeepSeek-V3"}
@@ -45,9 +47,15 @@ def prepare(rows: pd.DataFrame) -> Scored:
                 osl=row.osl,
                 engine_name=row.engine,
                 load=row.load,
+                prefix_hit=row.prefix_hit,
             )
         except (DoesNotFit, ValueError) as error:
             reasons[row.Index] = str(error)
+            continue
+        if _too_fast(one, row):
+            reasons[row.Index] = (
+                "a token takes less time than the data sheet needs: fewer ran at once than stated"
+            )
             continue
         kept.append(row.Index)
         deployments.append(one)
@@ -63,6 +71,14 @@ def prepare(rows: pd.DataFrame) -> Scored:
     )
     refused = rows.loc[list(reasons)].assign(reason=list(reasons.values()))
     return Scored(frame, deployments, data_of(deployments, measured, groups), refused)
+
+
+def _too_fast(one: Deployment, row) -> bool:
+    """Whether a closed loop's measured TPOT is below an ideal step's, weights and cache at full bandwidth."""
+    if one.load != "concurrency" or not np.isfinite(row.tpot_ms):
+        return False
+    ideal = baseline(work_of([one]), np.array([one.load]), BASELINES[0])["tpot_s"][0]
+    return row.tpot_ms / 1e3 < ideal
 
 
 def held_out(scored: Scored, column: str, note: Callable = lambda text: None) -> np.ndarray:
