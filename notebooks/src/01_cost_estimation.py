@@ -176,9 +176,17 @@ check("ch01.q2", answer_usd)
 # is sent with every request, and each turn of a conversation sends the whole conversation again.
 
 # %% id="images"
-for one in prompt_size.image_rules():
-    tokens = prompt_size.image_tokens(1920, 1080, one.rule)
-    print(f"{tokens:>5} tokens for a 1920 × 1080 picture, {one.models}: {published(one.source, one.as_of)}")
+rules = prompt_size.image_rules()
+tokens = [prompt_size.image_tokens(1920, 1080, one.rule) for one in rules]
+title = (
+    f"One screenshot costs as much as {min(tokens) * 3 // 4:,} to {max(tokens) * 3 // 4:,} words of English"
+)
+view = View(
+    title,
+    (Bars("tokens", [one.models for one in rules], tokens),),
+    note="data/image_rules.csv has the sources",
+)
+show(view, Chart("model", "tokens for 1920 × 1080 pixels"))
 
 # %% [markdown] id="tools-predict"
 # **Predict.** An assistant has 20 tools, described in 3,000 tokens. A question of 200 tokens is answered after 10
