@@ -188,13 +188,20 @@ class JupyterLab:
     def open_notebook(self, path: Path | str, width_px: int = WIDTH_PX) -> "Notebook":
         """Open a copy of the notebook at `path`, with a kernel that is ready. Close it when done."""
         path = Path(path)
+        if not path.exists():
+            raise FileNotFoundError(f"No notebook at {path}")
         # A folder each: a second visit finds neither the first one's outputs nor its kernel.
         folder = Path(tempfile.mkdtemp(dir=self.root, prefix="visit-"))
         shutil.copy(path, folder / path.name)
+        return Notebook(self, self.new_page(width_px), f"{folder.name}/{path.name}")
+
+    def new_page(self, width_px: int = WIDTH_PX):
+        """An empty page that reaches this server and files, and nothing else."""
         context = self._browser.new_context(viewport={"width": width_px, "height": HEIGHT_PX})
         context.set_default_timeout(60_000)
-        context.route(lambda url: not url.startswith(self.url), lambda route: route.abort())
-        return Notebook(self, context.new_page(), f"{folder.name}/{path.name}")
+        near = (self.url, "file:", "blob:", "data:")
+        context.route(lambda url: not url.startswith(near), lambda route: route.abort())
+        return context.new_page()
 
 
 def _processes_with(text: str) -> list[int]:
@@ -234,9 +241,17 @@ class Notebook:
             lambda said: said.type == "error" and self.console.append(f"{said.text} {said.location}"),
         )
         page.on("pageerror", lambda error: self.console.append(str(error)))
-        page.goto(f"{server.url}/lab/tree/{path}?reset")
-        page.wait_for_function("() => window.jupyterapp?.shell?.currentWidget?.sessionContext")
-        page.evaluate("async () => { await jupyterapp.shell.currentWidget.sessionContext.ready; }")
+        self._visit()
+
+    def _visit(self) -> None:
+        self.page.goto(f"{self.server.url}/lab/tree/{self.path}?reset")
+        self.page.wait_for_function("() => window.jupyterapp?.shell?.currentWidget?.sessionContext")
+        self.page.evaluate("async () => { await jupyterapp.shell.currentWidget.sessionContext.ready; }")
+
+    def reload(self) -> None:
+        """Save the notebook and load the page again; the kernel goes on."""
+        self.page.evaluate("async () => { await jupyterapp.commands.execute('docmanager:save'); }")
+        self._visit()
 
     @property
     def console_errors(self) -> list[str]:
@@ -282,18 +297,27 @@ class Notebook:
         )
 
     def wait_for_change(self, before: list[str], figure: int = 0, timeout_s: float = 10) -> list[str]:
-        """The curves once they differ from `before`. AssertionError if they don't in time."""
+        """The curves once they differ from `before` and have come to rest. AssertionError if they stay."""
         ends = time.monotonic() + timeout_s
-        while (now := self.curves(figure)) == before:
-            assert time.monotonic() < ends, f"the curves did not change within {timeout_s} s"
-            self.page.wait_for_timeout(20)
+        last = before
+        while (now := self.curves(figure)) == before or now != last:
+            assert time.monotonic() < ends, f"the curves did not change and rest within {timeout_s} s"
+            last = now
+            self.page.wait_for_timeout(20 if now == before else 300)
         return now
 
-    def screenshot(self, name: str) -> Path:
-        """Save what the browser shows under build/screenshots/."""
+    def text(self, part: str, figure: int = 0) -> str:
+        """The title, above, below, note or error of the page's n-th explorer."""
+        return self.page.locator(f".course-explorer .course-{part}").nth(figure).text_content()
+
+    def screenshot(self, name: str, figure: int | None = None) -> Path:
+        """Save what the browser shows, or the n-th explorer with its controls, under build/screenshots/."""
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
         file = SCREENSHOTS / f"{name}.png"
-        self.page.screenshot(path=file)
+        if figure is None:
+            self.page.screenshot(path=file)
+        else:
+            self.page.locator(".widget-vbox:has(> .course-explorer)").nth(figure).screenshot(path=file)
         return file
 
     def close(self) -> None:
