@@ -1,7 +1,7 @@
 """Where an axis starts and ends and which ticks it carries: decided here once, so both libraries agree.
 
-Limits are round numbers. They step from one to the next as data grow, so the axis stands still while a
-slider moves a little, and the eye follows the curve.
+Limits are round numbers. In an explorer they are few: 1, 2, 5, 10, so that the axis stands still while a slider
+moves, and the eye follows the curve. A static chart takes a nearer one, and fills its frame.
 """
 
 import math
@@ -12,12 +12,14 @@ import numpy as np
 from course_utils.explore import dates, formats
 from course_utils.explore.views import Chart, Line, View
 
-_STEPS = (1.0, 1.2, 1.4, 1.6, 1.8, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 6.0, 7.0, 8.0, 10.0)
+_COARSE = (1.0, 2.0, 5.0, 10.0)
+_FINE = (1.0, 1.2, 1.4, 1.6, 1.8, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 6.0, 7.0, 8.0, 10.0)
 # Whole numbers are not divided; months are counted by the year's parts.
-_WHOLE_STEPS = (1.0, 2.0, 5.0)
+_WHOLE_STEPS = _COARSE[:3]
 _MONTH_STEPS = (1.0, 2.0, 3.0, 6.0, 12.0, 24.0, 36.0, 60.0, 120.0)
-# A linear axis starts at zero unless the data use less than this share of the way from zero to their top.
-_ZERO_BELOW = 0.6
+# A linear axis starts at zero, unless even the lowest value lies above this share of the highest. An explorer's
+# axis gives zero up later: its data would else cross that line to and fro.
+_ZERO_BELOW, _ZERO_BELOW_STEADY = 0.6, 0.9
 _BAR_ROOM = 1.06
 
 
@@ -50,39 +52,39 @@ class Axis:
         return self.low + share * (self.high - self.low)
 
 
-def round_up(value: float) -> float:
-    """Smallest round number not below `value` > 0: a step from `_STEPS` times a power of ten."""
+def round_up(value: float, steps: tuple[float, ...] = _FINE) -> float:
+    """Smallest round number not below `value` > 0: one of `steps` times a power of ten."""
     power = 10.0 ** math.floor(math.log10(value))
-    step = next(step for step in _STEPS if step * power >= value * (1 - 1e-9))
-    return step * power
+    return power * next(step for step in steps if step * power >= value * (1 - 1e-9))
 
 
-def round_down(value: float) -> float:
+def round_down(value: float, steps: tuple[float, ...] = _FINE) -> float:
     """Largest such round number not above `value` > 0."""
     power = 10.0 ** math.floor(math.log10(value))
-    step = next(step for step in reversed(_STEPS) if step * power <= value * (1 + 1e-9))
-    return step * power
+    return power * next(step for step in reversed(steps) if step * power <= value * (1 + 1e-9))
 
 
-def linear_limits(low: float, high: float) -> tuple[float, float]:
-    """Round limits around data from `low` to `high`."""
+def linear_limits(low: float, high: float, steady: bool = False) -> tuple[float, float]:
+    """Round limits around data from `low` to `high`; few of them if `steady`."""
+    steps, zero_below = (_COARSE, _ZERO_BELOW_STEADY) if steady else (_FINE, _ZERO_BELOW)
     if low == high == 0:
         return 0.0, 1.0
     # Nothing to tell apart: a flat line, drawn against zero.
     if high - low <= 1e-9 * max(abs(low), abs(high)):
         low, high = min(low, 0.0), max(high, 0.0)
-    if low >= 0 and low <= _ZERO_BELOW * high:
-        return 0.0, round_up(high)
-    if high <= 0 and high >= _ZERO_BELOW * low:
-        return -round_up(-low), 0.0
-    step = round_up((high - low) / 5)
+    if low >= 0 and low <= zero_below * high:
+        return 0.0, round_up(high, steps)
+    if high <= 0 and high >= zero_below * low:
+        return -round_up(-low, steps), 0.0
+    step = round_up((high - low) / (2 if steady else 5), steps)
     return math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step
 
 
-def log_limits(low: float, high: float) -> tuple[float, float]:
-    """Round limits around data from `low` to `high`, both above 0, with at least a factor of 10 between."""
-    bottom, top = round_down(low), round_up(high)
-    if top / bottom < 10:
+def log_limits(low: float, high: float, steady: bool = False) -> tuple[float, float]:
+    """Round limits around data from `low` to `high`, both above 0, at least a decade apart; decades if `steady`."""
+    steps = (1.0, 10.0) if steady else _FINE
+    bottom, top = round_down(low, steps), round_up(high, steps)
+    if top / bottom < 10 * (1 - 1e-9):
         middle = math.sqrt(low * high)
         bottom, top = min(bottom, round_down(middle / 3.1)), max(top, round_up(middle * 3.1))
     return bottom, top
@@ -127,17 +129,26 @@ def log_ticks(low: float, high: float, most: int = 7) -> tuple[float, ...]:
 
 
 def plan_axis(
-    low: float, high: float, label: str, scale: str, fixed=None, tight: bool = False, whole: bool = False
+    low: float,
+    high: float,
+    label: str,
+    scale: str,
+    fixed: tuple[float, float] | None = None,
+    *,
+    tight: bool = False,
+    whole: bool = False,
+    steady: bool = False,
 ) -> Axis:
     """The axis for data from `low` to `high`.
 
     fixed: limits to use instead of round ones. tight: end where the data end. whole: ticks at whole numbers.
+    steady: few limits, for data that move.
     """
     log = scale == "log"
     if fixed is not None:
         low, high = map(float, fixed)
     elif not tight or low == high:
-        low, high = log_limits(low, high) if log else linear_limits(low, high)
+        low, high = log_limits(low, high, steady) if log else linear_limits(low, high, steady)
     values = log_ticks(low, high) if log else linear_ticks(low, high, steps=_steps_for(label, whole, high))
     texts = formats.ticks(values, formats.unit_of(label), log)
     return Axis(low, high, values, tuple(texts), log, label)
@@ -151,8 +162,8 @@ def _plan_dates(low: float, high: float, label: str, tight: bool) -> Axis:
     return Axis(low, high, places, texts, False, label, dates=True)
 
 
-def plan_axes(view: View, chart: Chart) -> tuple[Axis, Axis]:
-    """The x and y axes of a view. The x axis of bars runs over their categories: 0, 1, 2 …"""
+def plan_axes(view: View, chart: Chart, steady: bool = False) -> tuple[Axis, Axis]:
+    """The x and y axes of a view; `steady` for an explorer. Bars' x axis runs over categories: 0, 1, 2 …"""
     low = min(float(one.low.min()) for one in view.series)
     high = max(float(one.high.max()) for one in view.series)
     if view.bars:
@@ -161,8 +172,8 @@ def plan_axes(view: View, chart: Chart) -> tuple[Axis, Axis]:
             low, high = min(low, 0.0), max(high * _BAR_ROOM, 0.0)
         names = view.bars[0].x
         across = Axis(-0.5, len(names) - 0.5, tuple(map(float, range(len(names)))), names, False, chart.x)
-        return across, plan_axis(low, high, chart.y, chart.y_scale, chart.y_range)
-    up = plan_axis(low, high, chart.y, chart.y_scale, chart.y_range)
+        return across, plan_axis(low, high, chart.y, chart.y_scale, chart.y_range, steady=steady)
+    up = plan_axis(low, high, chart.y, chart.y_scale, chart.y_range, steady=steady)
     left = min(float(one.x.min()) for one in view.series)
     right = max(float(one.x.max()) for one in view.series)
     # Curves run edge to edge; points keep a margin, or half of a marker would stand outside.
@@ -170,4 +181,7 @@ def plan_axes(view: View, chart: Chart) -> tuple[Axis, Axis]:
     if view.series[0].dates:
         return _plan_dates(left, right, chart.x, tight), up
     whole = all(bool((one.x == one.x.round()).all()) for one in view.series)
-    return plan_axis(left, right, chart.x, chart.x_scale, chart.x_range, tight, whole), up
+    across = plan_axis(
+        left, right, chart.x, chart.x_scale, chart.x_range, tight=tight, whole=whole, steady=steady
+    )
+    return across, up

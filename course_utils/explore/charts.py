@@ -23,10 +23,15 @@ _ONE_AT_A_TIME = threading.Lock()
 
 def show(view: View, chart: Chart) -> None:
     """Display a view as a picture, with its alt text. ValueError for values that a log axis can't show."""
+    display_picture(view, chart, steady=False)
+
+
+def display_picture(view: View, chart: Chart, steady: bool) -> None:
+    """As `show`; with `steady`, axes that stand still while an explorer's data move."""
     from IPython.display import display
 
     alt = describe(view, chart)
-    picture = base64.b64encode(png(view, chart)).decode()
+    picture = base64.b64encode(png(view, chart, steady)).decode()
     page = (
         f'<img alt="{html.escape(alt, quote=True)}" width="{style.WIDTH_PX}" style="max-width:100%;height:auto" '
         f'src="data:image/png;base64,{picture}">'
@@ -41,14 +46,14 @@ def save_png(view: View, chart: Chart, path) -> None:
         file.write(png(view, chart))
 
 
-def png(view: View, chart: Chart) -> bytes:
+def png(view: View, chart: Chart, steady: bool = False) -> bytes:
     """The picture at two device pixels per CSS pixel, in at most 256 colours."""
     from PIL import Image
 
     with _ONE_AT_A_TIME, matplotlib.rc_context(style.matplotlib_rc()):
         figure = Figure(figsize=(style.WIDTH_PX / _DPI, bars.height_px(view) / _DPI), dpi=_DPI * _SHARP)
         FigureCanvasAgg(figure)
-        draw(figure, view, chart)
+        draw(figure, view, chart, steady)
         figure.canvas.draw()
         picture = Image.fromarray(_pixels(figure)).quantize(256, method=Image.Quantize.FASTOCTREE, dither=0)
     file = io.BytesIO()
@@ -60,10 +65,10 @@ def _pixels(figure):
     return np.ascontiguousarray(np.asarray(figure.canvas.buffer_rgba())[..., :3])
 
 
-def draw(figure, view: View, chart: Chart) -> None:
+def draw(figure, view: View, chart: Chart, steady: bool = False) -> None:
     """Draw a view on an empty matplotlib figure, an inch for 100 CSS pixels. ValueError as in `show`."""
     check_scales(view, chart)
-    x, y = plan_axes(view, chart)
+    x, y = plan_axes(view, chart, steady)
     flat = bars.lie_flat(view)
     wide, tall = figure.get_size_inches() * _DPI
 

@@ -50,7 +50,7 @@ class ColabExplorer(Explorer):
 
         clear_output(wait=True)
         if self.view is not None:
-            charts.show(self.view, self.chart)
+            charts.display_picture(self.view, self.chart, steady=True)
         if self.error:
             text = f'<p role="alert" style="margin:4px 6px;color:{style.ERROR}">{html.escape(self.error)}</p>'
             display(HTML(text))

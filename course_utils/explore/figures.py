@@ -32,7 +32,7 @@ class Drawing:
 def drawing(view: View, chart: Chart) -> Drawing:
     """Everything that plotly needs to show a view, but for its title and note. ValueError as in `show`."""
     check_scales(view, chart)
-    x, y = plan_axes(view, chart)
+    x, y = plan_axes(view, chart, steady=True)
     flat = bars.lie_flat(view)
     height = bars.height_px(view)
     margin = _margin(view, x, y, flat)

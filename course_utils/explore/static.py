@@ -116,7 +116,7 @@ class StaticExplorer(Explorer):
         from plotly.offline import get_plotlyjs_version
 
         spec = self.figure.to_json().replace("</", "<\\/")
-        picture = base64.b64encode(charts.png(self.view, self.chart)).decode()
+        picture = base64.b64encode(charts.png(self.view, self.chart, steady=True)).decode()
         alt = html.escape(describe(self.view, self.chart), quote=True)
         name = f"explorer-{hashlib.sha256(spec.encode()).hexdigest()[:10]}"
         script = Path(__file__).with_name("static_figure.js").read_text(encoding="utf-8")
