@@ -178,15 +178,13 @@ check("ch01.q2", answer_usd)
 # %% id="images"
 rules = prompt_size.image_rules()
 tokens = [prompt_size.image_tokens(1920, 1080, one.rule) for one in rules]
-title = (
-    f"One screenshot costs as much as {min(tokens) * 3 // 4:,} to {max(tokens) * 3 // 4:,} words of English"
+words = [round(count * 0.75, -2) for count in tokens]  # three quarters of an English word a token
+title = f"One screenshot costs as much as some {min(words):,.0f} to {max(words):,.0f} words of English"
+note = "published by the providers; data/image_rules.csv has each page and date"
+show(
+    View(title, (Bars("tokens", [one.models for one in rules], tokens),), note=note),
+    Chart("model", "tokens for 1920 × 1080 pixels"),
 )
-view = View(
-    title,
-    (Bars("tokens", [one.models for one in rules], tokens),),
-    note="data/image_rules.csv has the sources",
-)
-show(view, Chart("model", "tokens for 1920 × 1080 pixels"))
 
 # %% [markdown] id="tools-predict"
 # **Predict.** An assistant has 20 tools, described in 3,000 tokens. A question of 200 tokens is answered after 10
