@@ -89,8 +89,8 @@ def has_nvidia():
 
 
 def fingerprint(*extra):
-    """Changes whenever the environment would: the pins, the extras, the Python, the place of the checkout."""
-    parts = [str(ROOT), sys.version, *extra]
+    """Changes whenever the environment would: the pins, the extras, the place of the checkout."""
+    parts = [str(ROOT), *extra]
     parts += [(ROOT / name).read_text(encoding="utf-8") for name in ("pyproject.toml", "constraints.txt")]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
@@ -211,7 +211,9 @@ def lab(arguments):
     python = ensure_environment()
     # Jupyter refuses to run as root, as people do in containers; on loopback, its own default, that is safe.
     root = ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
-    replace_process([python, "-m", "jupyter", "lab", "notebooks/00_start_here.ipynb", *root, *arguments])
+    # As its default address and not as a file, so that the printed link leads to the chapter as well.
+    first = "--LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb"
+    replace_process([python, "-m", "jupyter", "lab", first, *root, *arguments])
 
 
 def test(arguments):
