@@ -70,7 +70,7 @@ _ENGINES = {
     one.name: one
     for one in (
         EngineSettings("trtllm", 0.93, "free", "all", 4096, 8192, reserves_output=True),
-        EngineSettings("vllm", 0.90, "total", "fp4", 1024, 8192),
+        EngineSettings("vllm", 0.90, "total", "fp4", 2048, 8192),
         EngineSettings("sglang", 0.88, "total", "fp4", 2048, 8192),
         EngineSettings("atom", 0.90, "total", "all", 1024, 8192),
         EngineSettings(

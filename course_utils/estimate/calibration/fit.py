@@ -15,7 +15,7 @@ from course_utils.estimate.throughput import speed
 from course_utils.estimate.work import Constants, Work, labels, work_of
 
 METRICS = ("out_tok_s_per_gpu", "ttft_s", "tpot_s")
-SCATTER = 0.15  # log error that a published row is expected to have, machine and version unseen
+SCATTER = 0.12  # log error that a published row is expected to have, machine and version unseen
 FREEDOM = 3.0  # Student-t: a row five times off counts little
 # A group of n rows counts as n**0.4: a table of thousands must not decide alone.
 CROWDING = 0.6

@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from course_utils.estimate.calibration.mlperf import READERS as MLPERF
+
 INPUTS = (
     "model",
     "gpu",
@@ -286,8 +288,9 @@ READERS = {
 def published(folder: str | Path) -> pd.DataFrame:
     """Every table, in one frame. ValueError where the folder or a table isn't there."""
     frames = []
-    for name, reader in READERS.items():
-        rows = reader(Path(folder), name)
+    tables = {name: reader(Path(folder), name) for name, reader in READERS.items()}
+    tables |= {name: reader(read_table(folder, name)) for name, reader in MLPERF.items()}
+    for name, rows in tables.items():
         for column, value in _DEFAULTS.items():
             rows[column] = rows[column].fillna(value) if column in rows else value
         rows.insert(0, "table", name)
