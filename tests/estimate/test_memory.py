@@ -43,8 +43,8 @@ def test_fp8_leaves_embeddings_and_output_matrix_in_16_bits():
 
 
 def test_fp4_of_gpt_oss_quantizes_the_experts_only():
-    # openai/gpt-oss-120b on Hugging Face, read 2026-11-24: 65.2 GB of safetensors.
-    assert weights_bytes(model("gpt-oss-120b"), "mxfp4") == pytest.approx(65.2e9, rel=0.03)
+    # gpt-oss model card (OpenAI, 2025-08), checkpoint size: 60.8 GiB.
+    assert weights_bytes(model("gpt-oss-120b"), "mxfp4") == pytest.approx(60.8 * GIB, rel=0.03)
 
 
 def test_kv_cache_of_gqa_model_counts_only_kv_heads():

@@ -10,8 +10,8 @@ import pandas as pd
 from course_utils.estimate.calibration.names import table_gpu, table_model
 from course_utils.estimate.deployment import deployment
 
-# Mean tokens in and out: OpenOrca, LongBench and others up to 20k, CNN/DailyMail, OpenOrca + GSM8K + MBXP, reasoning.
-# (mlcommons/inference, language/*/README.md and the runs' own tokens per sample.)
+# Mean tokens in and out: OpenOrca, long documents, CNN/DailyMail, OpenOrca + GSM8K + MBXP, reasoning. Outputs agree
+# with the runs' own tokens per sample; inputs are assumed, and those of the last two are guesses.
 LENGTHS = {
     "llama2-70b": (294, 294),
     "llama3.1-405b": (9428, 684),

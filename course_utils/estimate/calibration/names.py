@@ -72,7 +72,8 @@ GPUS = {
 }
 
 _NAMES = "name repository layers hidden_size heads kv_heads head_dim intermediate_size vocab_size max_context"
-# From each model's config.json on its repository, read 2026-11-24.
+# Shapes that the catalog lacks, as their makers describe them. They only serve to read these tables; those of GPT-J,
+# CodeLlama, Falcon, BLOOM and part of Qwen3.5's (its mixer) are not checked against a config.json.
 _SHAPES = (
     ("GPT-J-6B EleutherAI/gpt-j-6b 28 4096 16 16 256 16384 50400 2048", {"gated_mlp": False}),
     ("CodeLlama-34B codellama/CodeLlama-34b-Instruct-hf 48 8192 64 8 128 22016 32000 16384", {}),
@@ -96,7 +97,8 @@ _SHAPES = (
         | {"attention_layers": 15, "mixer_parameters": 117_000_000, "state_values_per_layer": 1_048_576},
     ),
 )
-# name, vendor, memory GB, bandwidth GB/s, 16-bit TFLOP/s (FP32 accumulation), compute capability; data sheets.
+# Cards of one table that the catalog lacks: name, vendor, memory GB, bandwidth GB/s, 16-bit TFLOP/s (FP32
+# accumulation), compute capability. Makers' nominal figures, not checked against a data sheet.
 _CHIPS = (
     ("3070 8GB", "NVIDIA", 8, 448, 40.6, "8.6"),
     ("3080 10GB", "NVIDIA", 10, 760, 59.5, "8.6"),
@@ -125,7 +127,9 @@ def table_model(name: str) -> ModelShape:
             if values[0] == wanted:
                 numbers = [int(value) for value in values[2:]]
                 shape = dict(zip(_NAMES.split(), [*values[:2], *numbers], strict=True)) | rest
-                return ModelShape(**shape, source="config.json", as_of=date(2026, 11, 24))
+                return ModelShape(
+                    **shape, source="maker's description, not checked", as_of=date(2026, 11, 24)
+                )
         raise
 
 
@@ -141,6 +145,6 @@ def table_gpu(name: str) -> Accelerator:
                 rate = tflop * 1e12
                 return Accelerator(
                     label, vendor, "gpu", gb * 2**30, bandwidth * 1e9, None, None, rate, rate if capability else None,
-                    None, None, None, None, None, "PCIe", capability, (), "", "data sheet", date(2026, 11, 24),
+                    None, None, None, None, None, "PCIe", capability, (), "", "nominal, not checked", date(2026, 11, 24),
                 )  # fmt: skip
         raise
