@@ -115,9 +115,9 @@ bars = [
     Bars(name, parts, [p.ttft_ms, p.tpot_ms], [p.ttft_ms_lo, p.tpot_ms_lo], [p.ttft_ms_hi, p.tpot_ms_hi])
     for name, p in (("H100: 989 TFLOP/s, 3.35 TB/s", h100), ("H20: 148 TFLOP/s, 4.0 TB/s", h20))
 ]
-slower = h20.ttft_ms / h100.ttft_ms
+first, other = h20.ttft_ms / h100.ttft_ms, h20.tpot_ms / h100.tpot_ms
 title = (
-    f"With a seventh of the arithmetic, the prompt takes {slower:.0f} times as long, and the answer no longer"
+    f"With a seventh of the arithmetic, a prompt takes {first:.0f} times as long, a token {other:.1f} times"
 )
 note = f"predicted, 80 % intervals; data sheets {published('NVIDIA', accelerator('H20').as_of)}"
 show(View(title, bars, note), Chart("", "time (ms)", y_scale="log", y_range=(1, 2000)))
@@ -373,15 +373,15 @@ check("ch02.q4", step_gb)
 # ## 3. The hour and the token
 #
 # You rent hours and sell tokens. Below: Llama-3.1-8B with 8-bit weights, prompts of 1,000 tokens, answers of 250, an
-# endless queue, on one chip of each kind, at the cheapest on-demand price in the catalog. The CPU's price is
-# assumed, and it runs llama.cpp with 4 bits, because nothing else fits it.
+# endless queue, on one chip of each kind, at the cheapest on-demand price in the catalog. The CPU gets 4-bit weights,
+# because nothing else fits it, and an assumed price.
 #
 # **Predict.** Which chip has the cheapest hour, and which the cheapest token?
 
 # %% id="price-rows"
 ways = [[name, "vllm", "fp8"] for name in ("T4", "L4", "L40S", "H100 SXM", "MI300X", "B200")]
 ways += [["TPU v5e", "jetstream", "fp8"], ["TPU v6e", "jetstream", "fp8"], ["Inferentia 2", "neuron", "fp8"]]
-ways += [["CPU 2 cores", "llamacpp", "q4_k_m"]]
+ways += [["CPU 2 cores", "other", "q4_k_m"]]
 rows = pd.DataFrame(ways, columns=["gpu", "engine", "precision"])
 rows = rows.assign(model="Llama-3.1-8B", gpus=1, tp=1, isl=1000, osl=250, load="max")
 cpu = {"CPU 2 cores": 0.10}  # USD per hour, assumed: yours to change
@@ -415,10 +415,10 @@ show(view, Chart(**axes, y_scale="log", x_range=(0.07, 12), y_range=(0.02, 40)))
 # chips have little of each. Look at the intervals too: where two overlap, this model can't tell you which is cheaper,
 # and a test run of an hour can.
 #
-# How far to trust it outside NVIDIA and AMD: the model knows the data sheets of TPUs, Trainium and Inferentia, and
-# nobody has published enough runs on them for a fit. It uses the mean of the engines that it knows, and an interval
-# from leaving whole engines out. It can't know what their compilers do to your model. Trainium 2 has no price in the
-# catalog, so it has a speed here and no dot:
+# How far to trust it: H100, B200 and MI300X, and the L40S's family, are in the measurements that the model was fitted
+# to (section 4). The T4 isn't, nor are the CPU, TPUs, Trainium and Inferentia: of these the model knows the data
+# sheets. It takes the mean of all engines that it knows, with the error that it made on engines left out. It can't
+# know what their compilers do to your model. Trainium 2 has no price in the catalog, so it has a speed and no dot:
 
 # %% id="price-trainium"
 for name, maker in (("Trainium 2", "neuron"), ("TPU v6e", "jetstream"), ("H100 SXM", "trtllm")):
@@ -466,9 +466,9 @@ def along_the_batch(name):
 curves = [along_the_batch(name) for name in ("T4", "L4", "A100 SXM 80GB", "H100 SXM", "MI300X")]
 fast = [curve.y[curve.x <= 20].min() for curve in curves if (curve.x <= 20).any()]
 title = f"At 50 tokens a second for each user (TPOT 20 ms), a million tokens start at {min(fast):.2f} USD"
-note = "predicted, each curve from one user to a full chip; cheapest on-demand prices, data/gpu_prices.csv"
+note = "predicted, from one user to a full chip; cheapest on-demand prices, data/gpu_prices.csv;"
 axes = {"x": "time per output token (ms)", "x_scale": "log", "y": "price of a million output tokens (USD)"}
-show(View(title, curves, note), Chart(**axes, y_scale="log"))
+show(View(title, curves, f"{note} Llama-3.1-8B, FP8"), Chart(**axes, y_scale="log"))
 
 # %% [markdown] id="limit-meaning"
 # Each curve runs from one user (left, dear) to a full chip (right, cheap). Draw your limit as a vertical line: the
@@ -487,21 +487,23 @@ large = large.assign(model="Llama-3.1-70B", precision="fp8", engine="vllm", tp=l
 large = predict_rows(large.assign(isl=1000, osl=250, load="max"))
 large["usd_per_hour"] = large.gpus * [cheapest(name).usd_per_accelerator_hour for name in large.gpu]
 large["way"] = large.gpus.astype(str) + " × " + large.gpu
+note = "predicted, 80 % intervals; cheapest on-demand prices, data/gpu_prices.csv;"
 
 # %% id="large-figure"
 y, low, high = (large["usd_per_mtok_out" + end] for end in ("", "_lo", "_hi"))
-two = large.nsmallest(2, "usd_per_hour").sort_values("usd_per_mtok_out")
-times = two.usd_per_mtok_out.iloc[1] / two.usd_per_mtok_out.iloc[0]
-title = (
-    f"{two.way.iloc[1]} and {two.way.iloc[0]} cost nearly the same hour; the token differs {times:.0f}-fold"
+best, worst = (
+    row for _, row in large.nsmallest(2, "usd_per_hour").sort_values("usd_per_mtok_out").iterrows()
 )
-note = "predicted, 80 % intervals; cheapest on-demand prices, data/gpu_prices.csv"
+title = f"{worst.way} for {worst.usd_per_hour:.2f} USD an hour, {best.way} for {best.usd_per_hour:.2f}: "
+title += f"the token differs {worst.usd_per_mtok_out / best.usd_per_mtok_out:.0f}-fold"
+view = View(
+    title, Points("ways", large.usd_per_hour, y, large.way, low, high), note=f"{note} Llama-3.1-70B, FP8"
+)
 axes = {
     "x": "price of an hour, all chips (USD)",
     "x_scale": "log",
     "y": "price of a million output tokens (USD)",
 }
-view = View(title, Points("ways", large.usd_per_hour, y, large.way, low, high), note)
 show(view, Chart(**axes, y_scale="log", x_range=(1, 10), y_range=(0.1, 20)))
 
 # %% [markdown] id="large-meaning"
@@ -545,8 +547,8 @@ check("ch02.q5", node_usd_per_mtok)
 # ## 4. How good is this model?
 #
 # Every figure above rests on a prediction. `data/published_runs.csv` holds published measurements, picked by a rule
-# and not by hand: of all tables that we have, group by table, model and chip, keep every third group, and of each the
-# row in the middle.
+# and not by hand: group all tables that we have by table, model and chip (those in the catalog), leave out rows that
+# can't be right, keep every third group, and of each the row in the middle.
 #
 # **Predict.** What share of the predictions is off by more than a third?
 
@@ -696,9 +698,11 @@ ticks = int(86_400 / trace.gap_s)
 per_day = [24 * np.mean(trace.alive[at : at + ticks] > 0) for at in range(0, len(trace.alive), ticks)]
 title = f"Open {trace.availability():.0%} of the time, in {is_open.sum()} spells "
 title += f"of {hours[is_open].mean():.0f} hours on average"
-note = f"{trace.name}, generated from a fit {published('skypilot-org/spot-traces', process.as_of)}"
-chart = Chart("day", "hours of the day in which spot can be had", y_range=(0, 24))
-show(View(title, Line("", np.arange(1, len(per_day) + 1), per_day), note), chart)
+made = f"generated from a fit {published('skypilot-org/spot-traces', process.as_of)}"
+view = View(
+    title, Line("", np.arange(1, len(per_day) + 1), per_day), f"{trace.name}, {'your file' if mine else made}"
+)
+show(view, Chart("day", "hours of the day in which spot can be had", y_range=(0, 24)))
 
 # %% [markdown] id="policies"
 # Your service needs eight replicas. A **policy** says how many are always on demand (the *floor*), how many are asked
@@ -719,6 +723,17 @@ outcomes = scale.simulate_policies(trace, policies, service)
 for one in outcomes:
     there, missed = one.availability, one.missed_share
     print(f"{one.policy.name:24} {one.usd_per_hour:6.2f} USD/h, all there {there:7.2%}, missed {missed:7.3%}")
+
+# %% id="policies-figure"
+kept = [100 * one.usd_per_hour / outcomes[-1].usd_per_hour for one in outcomes]
+missed = [100 * one.missed_share for one in outcomes]
+names = [one.policy.name for one in outcomes]
+title = (
+    f"A fallback makes spot serve all but {missed[2]:.1f}% of the requests, for {kept[2]:.0f}% of the cost"
+)
+bars = (Bars("cost, % of on demand", names, kept), Bars("requests missed, %", names, missed))
+note = f"replay of one month; prices {published('GCP', offers['spot'].as_of)}; traffic {assumed()}"
+show(View(title, bars, note), Chart("", "share (%)"))
 
 # %% [markdown] id="drift"
 # One month proves little. Draw forty, each with another seed, and take the middle 80 %. There are two ways to draw:
@@ -777,7 +792,7 @@ short = {
 
 # %% id="zones-figure"
 one, real, ideal = short.values()
-title = f"Three zones cut the gaps from {one:.0f} to {real:.0f} % of the time; independent ones would leave {ideal:.0f}"
+title = f"Three zones cut the gaps from {one:.0f}% to {real:.0f}% of the time; independent ones leave {ideal:.0f}%"
 note = f"spot only, generated, 40 months each; common closures {published('skypilot-org/spot-traces', shock.as_of)}"
 show(View(title, Bars("", [*short], [*short.values()]), note), Chart("", "time short of replicas (%)"))
 
@@ -795,20 +810,39 @@ answers_90_s = traffic | {"request_s": 90}
 for provider in ("AWS", "GCP"):
     notice = scale.spot_notice(provider)
     there = scale.Service(8, usd["spot"], usd["on_demand"], **answers_90_s | {"grace_s": notice.grace_s})
-    missed = scale.simulate_policy(trace, scale.spot_with_fallback(8), there).missed_requests
+    lost = scale.simulate_policy(trace, scale.spot_with_fallback(8), there).missed_requests
     print(
-        f"{notice.grace_s:3.0f} s of notice ({provider}, {notice.as_of}): {missed:7,.0f} requests of 90 s missed"
+        f"{notice.grace_s:3.0f} s of notice ({provider}, {notice.as_of}): {lost:7,.0f} requests of 90 s missed"
     )
+
+# %% [markdown] id="miss-predict"
+# **Predict.** What must a missed request cost before it is worth paying for the fallback? And before you leave spot
+# altogether?
 
 # %% id="miss-price"
 only, floor, fallback, safe = outcomes
 cheap, dear = scale.miss_price_break_even_usd(only, fallback), scale.miss_price_break_even_usd(fallback, safe)
-print(f"A fallback beside spot pays from {cheap:.4f} USD a missed request on,")
-print(f"all on demand instead of spot with a fallback only from {dear:.2f} USD on (one month, generated)")
+miss = np.geomspace(1e-4, 1, 60)
+hourly = {
+    one.policy.name: (one.total_usd + one.missed_requests * miss) / one.hours
+    for one in (only, fallback, safe)
+}
+
+# %% id="miss-figure"
+title = (
+    f"Below {cheap:.4f} USD a miss let them fail, above {dear:.2f} stay away from spot, in between fall back"
+)
+view = View(
+    title,
+    [Line(name, miss, y) for name, y in hourly.items()],
+    note=f"one month; traffic {assumed()}",
+)
+axes = {"x": "price of a missed request (USD)", "x_scale": "log", "y": "rent and misses (USD per hour)"}
+show(view, Chart(**axes, y_scale="log", y_range=(30, 1000), x_range=(1e-4, 1)))
 
 # %% [markdown] id="miss-meaning"
-# That is the question to put to your product's owner: what does a missed request cost us? Below the first figure, let
-# them fail; above the second, stay away from spot; in between, fall back.
+# That is the question to put to your product's owner: what does a missed request cost us? The answer decides between
+# three policies that differ by a factor of two in rent.
 
 # %% [markdown] id="q6-card" exercise="ch02.q6"
 # ### Exercise 6 · a floor and spot
@@ -867,8 +901,8 @@ minutes = np.geomspace(5, 360, 60)
 closed = [scale.expected_completion(job, 60 * m, mean_up_s, usd["spot"]).billed_s / 3600 for m in minutes]
 tried = np.array([6, 12, 24, 46, 90, 180, 340])
 memoryless, real = (
-    scale.durations.Durations("exponential", 6),
-    scale.durations.Durations("lognormal", 6, 1.86),
+    scale.Durations("exponential", 6),
+    scale.Durations("lognormal", 6, 1.86),
 )
 simulated = [scale.simulate_job(job, 60 * m, memoryless, usd["spot"], runs=1500, seed=1) for m in tried]
 as_watched = [scale.simulate_job(job, 60 * m, real, usd["spot"], runs=1500, seed=2) for m in tried]
@@ -1026,12 +1060,12 @@ check("ch02.q8", gco2e_per_mtok)
 def deployment(model_name, chip, gpus, precision, context, users):
     placed = {"gpus": gpus, "precision_name": precision, "isl": 0.8 * context, "osl": 0.2 * context}
     placed["engine_name"] = "jetstream" if "TPU" in chip else "vllm"
-    sweep = sorted({1, 8, 32, 100, 256, users})
+    sweep = sorted({1, 4, 16, 48, 128, 256, users})
     runs = [predict(model_name, chip, **placed, load=f"concurrency={n}") for n in sweep]
     usd, low, high = ([getattr(p, "usd_per_mtok_out" + end) for p in runs] for end in ("", "_lo", "_hi"))
     p = runs[sweep.index(users)]
     title = f"{p.usd_per_mtok_out:.2f} USD per million; each user gets {1000 / p.tpot_ms:.0f} tokens/s"
-    title += f", the first after {p.ttft_ms / 1000:.2g} s"
+    title += f", the first one after {p.ttft_ms / 1000:.2g} s"
     note = f"{predicted(p.usd_per_mtok_out_lo, p.usd_per_mtok_out_hi, 'USD')}; "
     note += f"{p.out_tok_s_per_gpu:,.0f} tokens/s a chip; {p.max_batch:,} sequences fit"
     you = Points("you", [users], [p.usd_per_mtok_out])
@@ -1122,12 +1156,12 @@ explorer(
 # | Serve many at once | the weights are read once for all of them |
 # | Count KV heads, all experts in memory, touched experts in time | these three make calculators wrong by factors |
 # | Price per token, never per hour | the cheapest hour is rarely the cheapest token |
-# | Ask four sellers | the same chip differs more between sellers than chips differ |
+# | Ask several sellers | the same chip costs four times as much at one as at another |
 # | Held-out error or no error | a fit looks good on what it was fitted to |
 # | Reserve above reserved / on demand | a reservation is paid for idle hours too |
 # | Plan spot with drift, three zones and a fallback | a process fitted to one month knows that month |
 # | Save every √(2dM) | and a factor of two around it hardly matters |
-# | Move batch work to a clean grid | grids differ more than chips |
+# | Move batch work to a clean grid | grids differ thirtyfold, and a job that can wait can move |
 
 # %% [markdown] id="sources"
 # ## Sources
