@@ -118,22 +118,32 @@ def deployment(
         tp=tp,
         attention_dp=attention_dp,
         kv_bits=kv_bits,
-        memory_fraction=settings.memory_fraction,
         of_free=settings.memory_of == "free",
         step_tokens=settings.step_tokens,
         reserved_bytes=settings.reserved_bytes,
     )
-    try:
-        placed = place(pp=pp)
-    except DoesNotFit:
-        if not may_split or gpus == tp:
-            raise
-        pp = gpus // tp
-        placed = place(pp=pp)
+    for stages, fraction in _tries(settings, pp, gpus // tp if may_split else pp):
+        try:
+            placed, pp = place(pp=stages, memory_fraction=fraction), stages
+            break
+        except DoesNotFit as error:
+            refusal = error
+    else:
+        raise refusal
     return Deployment(
         shape, chip, gpus, tp, pp, attention_dp, recipe, kv_bits, settings, isl, osl, kind, value,
         prefix_hit, draft_tokens, acceptance, placed,
     )  # fmt: skip
+
+
+# How much of a chip people give an engine when its default just falls short.
+_TIGHT = 0.96
+
+
+def _tries(settings: EngineSettings, pp: int, split: int) -> list[tuple[int, float]]:
+    """Pipeline stages and memory fractions to try in turn: the engine's default, a tight fit, then more stages."""
+    fractions = sorted({settings.memory_fraction, max(_TIGHT, settings.memory_fraction)})
+    return [(stages, fraction) for stages in dict.fromkeys((pp, split)) for fraction in fractions]
 
 
 def _narrow_kv(settings: EngineSettings, chip: Accelerator) -> bool:

@@ -145,6 +145,6 @@ def table_gpu(name: str) -> Accelerator:
                 rate = tflop * 1e12
                 return Accelerator(
                     label, vendor, "gpu", gb * 2**30, bandwidth * 1e9, None, None, rate, rate if capability else None,
-                    None, None, None, None, None, "PCIe", capability, (), "", "nominal, not checked", date(2026, 11, 24),
+                    None, None, None, None, None, "PCIe", capability, (), "", "nominal", date(2026, 11, 24),
                 )  # fmt: skip
         raise
