@@ -8,6 +8,8 @@ import contextlib
 import copy
 import io
 import linecache
+import signal
+import threading
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,6 +21,11 @@ from course_utils.grading.feedback import Feedback, call_with, how_far, number, 
 from course_utils.grading.questions import Question, question
 
 PRACTICE_SEED = 54
+LONGEST_CALL_S = 10.0  # every answer takes milliseconds; this is for the loop that never ends
+
+
+class TooLong(BaseException):
+    """A call that had not come back in time. No Exception, so that a student's `except Exception` lets it by."""
 
 
 class Mark(float):
@@ -64,7 +71,7 @@ def assess(asked: Question, answer: Callable[..., Any] | Any, seed: int = PRACTI
     """`check` for a question at hand. A recognized misconception gets its hint and no points."""
     function = answer if callable(answer) else (lambda *_: answer)
     cases = seeded_inputs(asked, seed)
-    outcomes = [call(function, args) for args in cases]
+    outcomes = calls(function, cases)
     if answer is None or answer is ... or all(isinstance(o.error, NotImplementedError) for o in outcomes):
         headline = f"Not attempted yet: {worth(asked.points)} waiting here."
         return Mark(0.0, Feedback("not attempted yet", headline, (f"Asked for: {asked.asks.rstrip('.')}.",)))
@@ -109,16 +116,50 @@ def seeded_inputs(asked: Question, seed: int) -> list[tuple[Any, ...]]:
     return [tuple(args) for args in asked.inputs(np.random.default_rng(seed))]
 
 
+def calls(function: Callable[..., Any], cases: Sequence[Sequence[Any]]) -> list[Outcome]:
+    """`call` for each input. After one that never ended, the others count as such: nobody waits for them all."""
+    outcomes: list[Outcome] = []
+    for args in cases:
+        endless = bool(outcomes) and isinstance(outcomes[-1].error, TooLong)
+        outcomes.append(outcomes[-1] if endless else call(function, args))
+    return outcomes
+
+
 def call(function: Callable[..., Any], args: Sequence[Any]) -> Outcome:
-    """Call a function on a copy of `args`; its output is kept, its errors are caught, Ctrl-C goes through."""
+    """Call a function on a copy of `args`; its output is kept, its errors are caught, Ctrl-C goes through.
+
+    An error is also what it is given after `LONGEST_CALL_S`, where the system has alarms (not on Windows).
+    """
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
         try:
-            return Outcome(value=plain(function(*copy.deepcopy(tuple(args)))), printed=printed.getvalue())
+            with at_most(LONGEST_CALL_S):
+                value = plain(function(*copy.deepcopy(tuple(args))))
+            return Outcome(value=value, printed=printed.getvalue())
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # SystemExit too: `exit()` in a cell must not end the notebook
             return Outcome(error=error, where=line_of(error, function), printed=printed.getvalue())
+
+
+@contextlib.contextmanager
+def at_most(seconds: float):
+    """TooLong is raised inside after `seconds`. Without effect off the main thread, or where an alarm is set."""
+    usable = hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
+    if not usable or signal.getitimer(signal.ITIMER_REAL)[0]:
+        yield
+        return
+
+    def late(*_):
+        raise TooLong
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def line_of(error: BaseException, function: Callable[..., Any]) -> str:
@@ -167,6 +208,8 @@ def problem(
 
 
 def what_happened(outcome: Outcome) -> str:
+    if isinstance(outcome.error, TooLong):
+        return f"had not come back after {LONGEST_CALL_S:g} seconds (does every loop end?){outcome.where}"
     if outcome.error is not None:
         return f"raised {type(outcome.error).__name__}: {shown(str(outcome.error))[1:-1]}{outcome.where}"
     if outcome.value is None:

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import signal
 import sys
 from decimal import Decimal
 from fractions import Fraction
@@ -11,7 +12,7 @@ import pandas as pd
 import pytest
 from IPython.core.formatters import DisplayFormatter
 
-from course_utils.grading import Misconception, Property, Question, check
+from course_utils.grading import Misconception, Property, Question, check, checks
 from course_utils.grading.checks import assess
 
 
@@ -256,6 +257,23 @@ def test_ctrl_c_goes_through():
 
     with pytest.raises(KeyboardInterrupt):
         assess(COST, interrupted)
+
+
+def test_a_loop_that_never_ends_is_ended_once_and_named(monkeypatch):
+    if not hasattr(signal, "setitimer"):  # Windows has no alarm: there only Ctrl-C ends it
+        return
+    begun = []
+
+    def endless(tokens, usd_per_mtok):
+        begun.append(tokens)
+        while True:
+            tokens += 1
+
+    monkeypatch.setattr(checks, "LONGEST_CALL_S", 0.05)
+    mark = assess(COST, endless)
+    assert mark == 0
+    assert len(begun) == 1
+    assert "had not come back after 0.05 seconds (does every loop end?), on line" in str(mark.feedback)
 
 
 def test_unknown_questions_offer_the_nearest():
