@@ -79,10 +79,12 @@ def test_blank_is_worth_nothing_and_raises_nothing(question_id):
 
 
 @each_question
-def test_constant_answers_are_not_right(question_id):
-    for constant in (0, 1, 42.0, None, "", [], True):
+def test_one_answer_to_everything_is_worth_less_than_half(question_id):
+    asked = question(question_id)
+    right = [asked.reference(*args) for args in seeded_inputs(asked, PRACTICE_SEED)]
+    for constant in (0, 1, 42.0, None, "", [], True, *right):
         mark = check(question_id, lambda *_, constant=constant: constant)
-        assert mark < question(question_id).points
+        assert mark < asked.points / 2, constant
 
 
 @each_question
