@@ -34,6 +34,9 @@ _AGELESS = frozenset(
         "spot_shocks.csv",
         "spot_drift.csv",
         "traffic_lengths.csv",
+        "published_runs.csv",
+        "grid_intensity.csv",
+        "pue.csv",
     }
 )
 
