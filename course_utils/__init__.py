@@ -2,14 +2,14 @@
 
 One street; data walks down it once::
 
-    catalog -> estimate -> measure -> scale -> decide -> explore -> grading -> authoring -> cli
+    catalog -> estimate -> measure -> compress -> scale -> decide -> explore -> grading -> authoring -> cli
 
 `import course_utils` loads none of these: each package arrives on first use.
 """
 
 from importlib import import_module
 
-_PACKAGES = ("authoring", "catalog", "decide", "estimate", "explore", "grading", "measure", "scale")
+_PACKAGES = ("authoring", "catalog", "compress", "decide", "estimate", "explore", "grading", "measure", "scale")
 
 
 def __getattr__(name: str):
