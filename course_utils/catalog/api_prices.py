@@ -277,6 +277,10 @@ def _unknown(model: str, provider: str | None, snapshot) -> str:
     if provider is not None and provider not in sellers:
         near = get_close_matches(provider, sellers, n=5, cutoff=0.4)
         return f"provider={provider!r} is not in the price list; near: {', '.join(near) or 'nothing'}"
+    # The list knows a maker by the family's name ("gpt-"), so that it doesn't find, say, OpenAI's embeddings.
+    sold_by = [seller for seller, one in sellers.items() if model in {listed.id for listed in one.models}]
+    if provider is None and sold_by:
+        return f"model={model!r} is sold by {', '.join(sold_by)}: name the provider, as {sold_by[0]}/{model}"
     # Without a provider only a maker's models are found, so only they are offered.
     offered = [sellers[provider]] if provider else [one for one in sellers.values() if one.model_match]
     names = {listed.id for seller in offered for listed in seller.models}

@@ -112,7 +112,8 @@ def bill(log: RequestLog, prices: Mapping[str, ApiPrice] | None = None) -> Bill:
     ValueError where prices have different currencies, or a model that runs in batches has no batch price.
     """
     if log.rows.empty:
-        raise ValueError(f"{log.name} has no sound row to bill: see its bad_rows")
+        bad = next((f"line {one.line}: {one.reason}" for one in log.bad_rows), "no line below the header")
+        raise ValueError(f"{log.name} has no sound row to bill ({bad})")
     prices = dict(log.prices) | dict(prices or {})
     used = {name: prices[name] for name in log.rows["model"].cat.categories}
     currencies = {price.currency for price in used.values()}

@@ -106,7 +106,7 @@ def fit_growth(daily_usd: "pd.Series", percent: int = 80) -> Growth:
     weekday, place = _calendar(days, days[-1])
     busy = usd > 0
     if busy.sum() < 3:
-        raise ValueError(f"daily_usd has {busy.sum()} days with spend: 3 at least are needed")
+        raise ValueError(f"days with spend in daily_usd: {busy.sum()}, but 3 at least are needed")
     terms = np.arange(8 if busy.sum() >= 21 else 2 if busy.sum() >= 14 else 1)
     design = _design(place[busy], weekday[busy])[:, terms]
     logs = np.log(usd[busy])

@@ -8,6 +8,7 @@ import csv
 import gzip
 import io
 import sys
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,13 +61,12 @@ class LogFile:
 def open_log(path: str | Path) -> LogFile:
     """Read a CSV file, gzipped or not, with or without a byte order mark.
 
-    ValueError, with the file's name, where the whole file can't be a log: empty, a spreadsheet or another
-    binary, UTF-16, separated by something else than commas, a quotation mark that never closes.
+    ValueError, with the file's name, where the whole file can't be a log: a folder, empty, a spreadsheet or
+    another binary, UTF-16, separated by something else than commas, a quotation mark that never closes.
+    FileNotFoundError where it isn't there.
     """
     path = Path(path)
-    raw = path.read_bytes()
-    if raw[:2] == b"\x1f\x8b":
-        raw = gzip.decompress(raw)
+    raw = _bytes_of(path)
     raw = raw.removeprefix(b"\xef\xbb\xbf")
     if not raw or raw.isspace():
         raise ValueError(f"{path.name} is empty: a header and a line for each request are needed")
@@ -88,6 +88,24 @@ def open_log(path: str | Path) -> LogFile:
     return file
 
 
+def _bytes_of(path: Path) -> bytes:
+    if path.is_dir():
+        raise ValueError(f"{path.name} is a folder: name the CSV file in it")
+    if not path.exists():
+        beside = sorted(one.name for one in path.parent.glob("*.csv*"))[:5]
+        raise FileNotFoundError(
+            f"{path.name} is not in {path.parent.resolve()}: put it there, or write its whole path"
+            + f" (there are {', '.join(beside)})" * bool(beside)
+        )
+    raw = path.read_bytes()
+    if raw[:2] != b"\x1f\x8b":
+        return raw
+    try:
+        return gzip.decompress(raw)
+    except (OSError, EOFError, zlib.error):
+        raise ValueError(f"{path.name} is a damaged gzip file: export or download it again") from None
+
+
 def not_utf8(name: str, raw: bytes) -> ValueError:
     """The error for a file that isn't UTF-8, with the line that says so."""
     for number, line in enumerate(raw.split(b"\n"), 1):
@@ -106,8 +124,12 @@ def _header(name: str, line: bytes) -> tuple[str, ...]:
         raise not_utf8(name, line) from None
     if "," not in text:
         other = {";": "semicolons", "\t": "tabs", "|": "bars"}
-        found = next((word for mark, word in other.items() if mark in text), "nothing")
-        raise ValueError(f"{name}: columns are separated by {found}, not by commas: {text[:80]!r}")
+        found = next((word for mark, word in other.items() if mark in text), None)
+        if found is None:
+            raise ValueError(f"{name} is no CSV file: its first line has no commas: {text[:80]!r}")
+        raise ValueError(
+            f"{name}: columns are separated by {found}, not by commas: {text[:80]!r}; save it with commas"
+        )
     return tuple(cell.strip() for cell in next(csv.reader([text])))
 
 

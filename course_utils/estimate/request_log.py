@@ -127,7 +127,8 @@ def _columns(file: LogFile, model: str | None) -> dict[str, int]:
     if missing:
         hint = " (or pass model=...)" * ("model" in missing)
         raise ValueError(
-            f"{file.name} has no column {', '.join(missing)}{hint}; its columns are {', '.join(file.header)}"
+            f"{file.name} has no column {', '.join(missing)}{hint}; its columns are {', '.join(file.header)}: "
+            "rename yours in the first line"
         )
     return columns
 
@@ -242,7 +243,8 @@ class _Checked:
             times = pd.to_datetime(column.astype(object), format="ISO8601", utc=True, errors="coerce")
         unread = times.isna() | (times.dt.year < 1970) | (times.dt.year > 2200)
         self.complain(
-            unread.to_numpy(), lambda at: f"arrived_at is not a time: {self.cell('arrived_at', at)!r}"
+            unread.to_numpy(),
+            lambda at: f"arrived_at is not a time such as 2026-09-01T08:00: {self.cell('arrived_at', at)!r}",
         )
         return times
 
@@ -288,7 +290,7 @@ class _Checked:
         try:
             self.prices[name] = self.prices.get(name) or api_price(name)
         except ValueError as error:
-            return str(error)
+            return f"{error}; or pass prices="
         return ""
 
 

@@ -84,6 +84,14 @@ def test_an_unknown_model_is_answered_with_the_nearest_names():
         api_price("gpt-5-min")
 
 
+def test_a_listed_model_that_is_found_by_no_family_name_asks_for_the_provider():
+    with pytest.raises(
+        ValueError, match=r"is sold by .*openai.*: name the provider, as \w+/text-embedding-3"
+    ):
+        api_price("text-embedding-3-small")
+    assert api_price("openai/text-embedding-3-small").provider == "openai"
+
+
 def test_an_unknown_provider_is_answered_with_the_nearest_names():
     with pytest.raises(ValueError, match=r"provider='opnai'.*near: openai"):
         api_price("gpt-5", provider="opnai")

@@ -200,7 +200,7 @@ def test_two_currencies_on_one_bill_are_refused(large_log):
 def test_a_log_of_bad_rows_only_has_no_bill(tmp_path):
     path = tmp_path / "log.csv"
     path.write_text("\n".join([LINES.splitlines()[0], LINES.splitlines()[-1]]))
-    with pytest.raises(ValueError, match=r"log.csv has no sound row to bill"):
+    with pytest.raises(ValueError, match=r"log.csv has no sound row to bill \(line 2: "):
         bill(read_log(path, prices=PRICES))
 
 

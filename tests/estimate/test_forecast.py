@@ -146,7 +146,7 @@ def test_a_business_that_closes_on_weekends_is_not_forecast_to_open_on_them():
         (lambda past: -past, "negative or missing"),
         (lambda past: past.iloc[::-1], "out of order"),
         (lambda past: past.iloc[:0], "empty"),
-        (lambda past: past * 0, "0 days with spend"),
+        (lambda past: past * 0, "days with spend in daily_usd: 0"),
     ],
 )
 def test_a_history_that_cannot_be_read_says_why(change, message):

@@ -56,7 +56,7 @@ def test_a_sound_line_becomes_a_row(log):
         ("model", "", "model is missing"),
         ("model", "gpt-5-minni", "model='gpt-5-minni' is not in the price list; near: gpt-5-mini"),
         ("arrived_at", "", "arrived_at is missing"),
-        ("arrived_at", "yesterday", "arrived_at is not a time: 'yesterday'"),
+        ("arrived_at", "yesterday", "arrived_at is not a time such as 2026-09-01T08:00: 'yesterday'"),
         ("arrived_at", "2026-02-30T00:00:00", "arrived_at is not a time"),
         ("batch", "maybe", "batch is neither true nor false: 'maybe'"),
     ],
@@ -107,7 +107,9 @@ def test_two_stray_quotation_marks_swallow_no_request_without_a_word(log):
 
 def test_a_row_with_several_faults_is_listed_once(log):
     read = log("nonsense,no-such-model,-1,x,,,,,,maybe", GOOD)
-    assert [(row.line, row.reason) for row in read.bad_rows] == [(2, "arrived_at is not a time: 'nonsense'")]
+    assert [(row.line, row.reason) for row in read.bad_rows] == [
+        (2, "arrived_at is not a time such as 2026-09-01T08:00: 'nonsense'")
+    ]
 
 
 def test_only_four_columns_are_needed(log):
@@ -168,7 +170,9 @@ def test_seconds_of_a_trace_count_from_the_day_you_say(log):
     lines = (GOOD.replace("2026-09-01T08:00:00", at) for at in ("0", "86400.5", "soon"))
     read = log(*lines, start="2026-09-01")
     assert read.rows.loc[1, "arrived_at"] == pd.Timestamp("2026-09-02 00:00:00.5", tz="UTC")
-    assert [row.reason for row in read.bad_rows] == ["arrived_at is not a time: 'soon'"]
+    assert [row.reason for row in read.bad_rows] == [
+        "arrived_at is not a time such as 2026-09-01T08:00: 'soon'"
+    ]
 
 
 def test_anthropics_columns_count_cached_tokens_beside_the_input(log):
@@ -241,7 +245,8 @@ def test_a_column_of_identifiers_is_not_taken_for_models(log):
         (b"PK\x03\x04\0\0\0\0", "spreadsheet"),
         (HEADER.replace(",", ";").encode(), "separated by semicolons, not by commas"),
         (HEADER.replace(",", "\t").encode(), "separated by tabs"),
-        (b"arrived_at", "separated by nothing"),
+        (b"arrived_at", "is no CSV file: its first line has no commas"),
+        (b"\x1f\x8bnonsense", "damaged gzip file"),
         (
             b"arrived_at,model,output_tokens\n",
             "has no column input_tokens; its columns are arrived_at, model",
@@ -264,6 +269,17 @@ def test_a_file_that_cannot_be_a_log_says_why(tmp_path, content, message):
     with pytest.raises(ValueError, match=message) as raised:
         read_log(path)
     assert "requests.csv" in str(raised.value)
+
+
+def test_a_folder_is_no_log(tmp_path):
+    with pytest.raises(ValueError, match="is a folder: name the CSV file in it"):
+        read_log(tmp_path)
+
+
+def test_a_file_that_is_not_there_is_looked_for_beside_its_place(tmp_path):
+    (tmp_path / "october.csv").write_text(HEADER)
+    with pytest.raises(FileNotFoundError, match=r"september.csv is not in .*put it there.*october\.csv"):
+        read_log(tmp_path / "september.csv")
 
 
 def test_a_log_with_a_header_only_has_no_rows(log):
