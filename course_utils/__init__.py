@@ -9,7 +9,17 @@ One street; data walks down it once::
 
 from importlib import import_module
 
-_PACKAGES = ("authoring", "catalog", "compress", "decide", "estimate", "explore", "grading", "measure", "scale")
+_PACKAGES = (
+    "authoring",
+    "catalog",
+    "compress",
+    "decide",
+    "estimate",
+    "explore",
+    "grading",
+    "measure",
+    "scale",
+)
 
 
 def __getattr__(name: str):

