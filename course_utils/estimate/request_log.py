@@ -5,7 +5,6 @@ Columns: `arrived_at` (ISO time, or seconds), `model`, `input_tokens`, `output_t
 common exports use are understood (`prompt_tokens`, `ContextTokens`, ...). A million rows take seconds.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -15,24 +14,15 @@ import numpy as np
 import pandas as pd
 
 from course_utils.catalog.api_prices import ApiPrice, api_price
+from course_utils.estimate.log_columns import (
+    REQUIRED,
+    counts_cached_beside,
+    counts_thoughts_beside,
+    find_columns,
+    sums_of_requests,
+)
 from course_utils.estimate.log_file import LogFile, not_utf8, open_log
 
-# Other names of a column, without capitals and signs, as providers, gateways and traces write them.
-_ALIASES = {
-    "arrived_at": "timestamp time datetime created createdat starttime requesttime date",
-    "model": "modelname modelid deployment",
-    "input_tokens": "prompttokens contexttokens inputlength numprefilltokens",
-    "output_tokens": "completiontokens generatedtokens outputlength numdecodetokens",
-    "cached_read_tokens": (
-        "cachedtokens cachereadtokens cachedinputtokens inputcachedtokens cachereadinputtokens"
-    ),
-    "cache_write_tokens": "cachecreationtokens cachecreationinputtokens",
-    "reasoning_tokens": "outputreasoningtokens thoughtstokens",
-    "team": "tenant project projectname projectid workspace",
-    "feature": "app application usecase tag",
-    "batch": "isbatch",
-}
-_REQUIRED = ("arrived_at", "model", "input_tokens", "output_tokens")
 _COUNTS = ("input_tokens", "output_tokens", "cached_read_tokens", "cache_write_tokens", "reasoning_tokens")
 _TEXTS = ("model", "team", "feature", "batch")
 _BLANK = ["", "nan", "NaN", "null", "None", "NA", "N/A", "-"]
@@ -96,50 +86,21 @@ def read_log(
     if cached not in (None, "inside", "beside"):
         raise ValueError(f"cached={cached!r}: 'inside', 'beside' or None is needed")
     file = open_log(path)
-    columns = _columns(file, model)
-    beside = cached == "beside" or (cached is None and _counts_beside(file.header, columns))
+    columns = find_columns(file, model)
+    beside = cached == "beside" or (cached is None and counts_cached_beside(file.header, columns))
+    thoughts_beside = counts_thoughts_beside(file.header, columns)
     table = _parse(file, columns)
     record = np.flatnonzero(file.sound)
-    checked = _Checked(file, record, table, dict(prices or {}), beside)
+    checked = _Checked(file, record, table, dict(prices or {}), beside, thoughts_beside)
     rows = checked.rows(model, pd.Timestamp(start))
     bad = [*checked.bad.items(), *((one, file.shape(one)) for one in np.flatnonzero(~file.sound))]
     bad_rows = tuple(BadRow(int(file.lines[one]), why, file.text(one)) for one, why in sorted(bad))
-    note = "cached and written tokens were counted beside input_tokens, and are added to it" * beside
-    return RequestLog(file.name, rows, bad_rows, checked.prices, note)
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", name.lower())
-
-
-def _columns(file: LogFile, model: str | None) -> dict[str, int]:
-    """Place of each of our columns in the file. ValueError for one that is missing or there twice."""
-    known = {alias: ours for ours, names in _ALIASES.items() for alias in (_plain(ours), *names.split())}
-    columns: dict[str, int] = {}
-    for place, name in enumerate(file.header):
-        ours = known.get(_plain(name))
-        if ours in columns:
-            first = file.header[columns[ours]]
-            raise ValueError(f"{file.name}: {first!r} and {name!r} both say {ours}; leave one out")
-        if ours:
-            columns[ours] = place
-    missing = [name for name in _REQUIRED if name not in columns and not (name == "model" and model)]
-    if missing:
-        hint = " (or pass model=...)" * ("model" in missing)
-        raise ValueError(
-            f"{file.name} has no column {', '.join(missing)}{hint}; its columns are {', '.join(file.header)}: "
-            "rename yours in the first line"
-        )
-    return columns
-
-
-def _counts_beside(header: tuple[str, ...], columns: dict[str, int]) -> bool:
-    """Anthropic's field names come with Anthropic's way to count, unless the input is called the prompt."""
-    names = {ours: _plain(header[place]) for ours, place in columns.items()}
-    anthropic = {names.get("cached_read_tokens"), names.get("cache_write_tokens")}
-    return names["input_tokens"] == "inputtokens" and bool(
-        anthropic & {"cachereadinputtokens", "cachecreationinputtokens"}
+    notes = (
+        "cached and written tokens were counted beside input_tokens, and are added to it" * beside,
+        "thoughts were counted beside the answer, and are added to output_tokens" * thoughts_beside,
+        sums_of_requests(file.header),
     )
+    return RequestLog(file.name, rows, bad_rows, checked.prices, "; ".join(filter(None, notes)))
 
 
 def _parse(file: LogFile, columns: dict[str, int]) -> pd.DataFrame:
@@ -166,9 +127,9 @@ def _parse(file: LogFile, columns: dict[str, int]) -> pd.DataFrame:
 class _Checked:
     """Checks column after column, and keeps the first complaint about each record."""
 
-    def __init__(self, file, record, table, prices, beside):
+    def __init__(self, file, record, table, prices, beside, thoughts_beside):
         self.file, self.record, self.table = file, record, table
-        self.prices, self.beside = prices, beside
+        self.prices, self.beside, self.thoughts_beside = prices, beside, thoughts_beside
         self.bad: dict[int, str] = {}
         self.sound = np.ones(len(table), dtype=bool)
 
@@ -183,7 +144,7 @@ class _Checked:
 
     def rows(self, model: str | None, start: pd.Timestamp) -> pd.DataFrame:
         out = {"arrived_at": self.times(start), "model": self.text("model", model or "")}
-        out |= {name: self.count(name, required=name in _REQUIRED) for name in _COUNTS}
+        out |= {name: self.count(name, required=name in REQUIRED) for name in _COUNTS}
         self.check_sums(out)
         out |= {name: self.text(name, "(none)") for name in ("team", "feature")}
         out["batch"] = self.flags()
@@ -220,6 +181,8 @@ class _Checked:
         cached = out["cached_read_tokens"] + out["cache_write_tokens"]
         if self.beside:
             out["input_tokens"] = out["input_tokens"] + cached
+        if self.thoughts_beside:
+            out["output_tokens"] = out["output_tokens"] + out["reasoning_tokens"]
         whole, answer, hidden = out["input_tokens"], out["output_tokens"], out["reasoning_tokens"]
         self.complain(
             cached > whole, lambda at: f"cached plus written exceed input_tokens: {cached[at]} > {whole[at]}"

@@ -194,6 +194,24 @@ def test_the_same_names_beside_prompt_tokens_are_inside(log):
     assert read.note == ""
 
 
+def test_googles_columns_count_thoughts_beside_the_answer(log):
+    read = log(
+        "2026-09-01T08:00:00,gemini-2.5-pro,1000,200,900,0",
+        header="time,model,promptTokenCount,candidatesTokenCount,thoughtsTokenCount,cachedContentTokenCount",
+    )
+    assert (read.rows["output_tokens"].item(), read.rows["reasoning_tokens"].item()) == (1100, 900)
+    assert "thoughts were counted beside the answer" in str(read)
+
+
+def test_a_usage_page_whose_lines_are_sums_says_so(log):
+    read = log(
+        "2026-09-01T08:00:00,gpt-5-mini,1000,200,120",
+        header="start_time,model,input_tokens,output_tokens,num_model_requests",
+    )
+    assert "each line is a sum (num_model_requests)" in str(read)
+    assert "sum" not in str(log(GOOD))
+
+
 def test_you_can_say_which_count_includes_which(log):
     assert log(GOOD, cached="beside").rows.loc[0, "input_tokens"] == 1600
     with pytest.raises(ValueError, match="cached='both'"):
