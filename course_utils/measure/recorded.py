@@ -1,0 +1,135 @@
+"""Runs that were recorded once and are replayed where a machine can't repeat them.
+
+A recording is a list of cases, each a key and a function that measures it and returns a row. `record` runs
+them, keeps every row as it comes, and goes on where an interrupted run stopped. `recording` replays.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from datetime import date
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from course_utils.catalog.provenance import data_path, recorded
+from course_utils.measure.machine import describe, environment
+
+_VERSIONS = ("torch", "transformers", "bitsandbytes", "onnxruntime", "numpy")
+
+Case = tuple[str, Callable[[], dict[str, Any]]]
+
+
+@dataclass(frozen=True)
+class Recording:
+    """What was measured, on what, how and when. `rows`: one a case, raw samples included, each with its `key`."""
+
+    name: str
+    rows: tuple[dict[str, Any], ...]
+    hardware: str
+    environment: str
+    versions: dict[str, str]
+    command: str
+    seed: int
+    as_of: str
+
+    @property
+    def label(self) -> str:
+        """ "recorded on AMD EPYC, 2 cores, 2026-11-24": what a figure says that shows it."""
+        return recorded(self.hardware, self.as_of)
+
+    def table(self):
+        """The rows as a DataFrame, indexed by key."""
+        import pandas as pd
+
+        return pd.DataFrame(self.rows).set_index("key")
+
+
+def recording(name: str) -> Recording:
+    """Replay `data/recorded/<name>.json`. ValueError for one that isn't there, or lacks a field."""
+    folder = data_path("recorded")
+    path = folder / f"{name}.json"
+    if not path.is_file():
+        there = ", ".join(sorted(file.stem for file in folder.glob("*.json"))) or "none"
+        raise ValueError(
+            f"name={name!r}: no such recording; there are {there}. `course record {name}` makes it"
+        )
+    content = json.loads(path.read_text("utf-8"))
+    missing = sorted(set(Recording.__dataclass_fields__) - set(content))
+    if missing:
+        raise ValueError(f"{path.name} lacks {missing[0]!r}: record it again with `course record {name}`")
+    return Recording(**{**content, "rows": tuple(content["rows"])})
+
+
+def record(
+    name: str, cases: Iterable[Case], folder: Path, *, seed: int = 0, progress: bool = True
+) -> Recording:
+    """Measure every case and write `folder/<name>.json`, whole. An interrupted run goes on where it stopped.
+
+    Rows wait in `folder/<name>.partial.jsonl`, one a line, until all are there; those of another seed or
+    another environment are thrown away. ValueError where two cases share a key.
+    """
+    from tqdm.auto import tqdm
+
+    cases = list(cases)
+    keys = [key for key, _ in cases]
+    if len(set(keys)) < len(keys):
+        raise ValueError(f"cases of {name!r}: key {max(keys, key=keys.count)!r} is there twice")
+    folder.mkdir(parents=True, exist_ok=True)
+    partial, terms = folder / f"{name}.partial.jsonl", {"seed": seed, "environment": environment()}
+    done = _kept(partial, terms)
+    # Anew, without the line that a crash cut off: the next row would be glued to it.
+    _write_whole(partial, "".join(json.dumps(line) + "\n" for line in (terms, *done.values())))
+    with partial.open("a", encoding="utf-8") as file:
+        for key, measure in tqdm(cases, desc=name, disable=not progress):
+            if key not in done:
+                done[key] = {"key": key, **measure()}
+                print(json.dumps(done[key]), file=file, flush=True)
+                os.fsync(file.fileno())
+    here = describe()
+    made = Recording(
+        name=name,
+        rows=tuple(done[key] for key in keys),
+        hardware=here.gpu.name if here.gpu else f"{here.cpu}, {here.cores_usable:g} cores",
+        environment=terms["environment"],
+        versions=_versions(),
+        command=f"course record {name} --seed {seed}",
+        seed=seed,
+        as_of=date.today().isoformat(),
+    )
+    _write_whole(folder / f"{name}.json", json.dumps(asdict(made), indent=1) + "\n")
+    partial.unlink()
+    return made
+
+
+def _write_whole(path: Path, text: str) -> None:
+    temporary = path.with_name(path.name + ".new")
+    temporary.write_text(text, "utf-8")
+    os.replace(temporary, path)
+
+
+def _kept(partial: Path, terms: dict) -> dict[str, dict]:
+    """Rows of an interrupted run on the same terms, by key; a last line cut off by a crash is dropped."""
+    if not partial.exists():
+        return {}
+    lines = []
+    for line in partial.read_text("utf-8").splitlines():
+        try:
+            lines.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    if not lines or lines[0] != terms:
+        return {}
+    return {row["key"]: row for row in lines[1:]}
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": sys.version.split()[0]}
+    for package in _VERSIONS:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
