@@ -35,7 +35,8 @@ class Threshold:
             return f"{self.percent:g} % not within this month"
         if self.day is None:
             return f"{self.percent:g} % perhaps within this month: {self.probability:.0%} likely"
-        return f"{self.percent:g} % on {self.day} ({self.earliest} to {self.latest or 'next month'})"
+        span = f"{self.earliest} to {self.latest or 'next month'}"
+        return f"{self.percent:g} % on {self.day}" + f" ({span})" * (self.earliest != self.latest)
 
 
 @dataclass(frozen=True)

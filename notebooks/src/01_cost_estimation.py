@@ -89,7 +89,7 @@ print(f"input {bill.input_usd:.6f} + output {bill.output_usd:.6f} = {bill}")
 print(f"a million such chats: {bill * 1_000_000}")
 
 # %% [markdown] id="request-meaning"
-# A fifth of the tokens is output, and more than half of the cost. Output is generated one token at a time, and each
+# A sixth of the tokens is output, and more than half of the cost. Output is generated one token at a time, and each
 # step reads the whole model: chapter 02 shows why that is worth eight times the price of input.
 
 # %% [markdown] id="q1-card" exercise="ch01.q1"
@@ -180,7 +180,7 @@ rules = prompt_size.image_rules()
 tokens = [prompt_size.image_tokens(1920, 1080, one.rule) for one in rules]
 words = [round(count * 0.75, -2) for count in tokens]  # three quarters of an English word a token
 title = f"One screenshot costs as much as some {min(words):,.0f} to {max(words):,.0f} words of English"
-note = "published by the providers; data/image_rules.csv has each page and date"
+note = f"published by the providers, dates in data/image_rules.csv; 0.75 words a token {assumed()}"
 show(
     View(title, (Bars("tokens", [one.models for one in rules], tokens),), note=note),
     Chart("model", "tokens for 1920 × 1080 pixels"),
@@ -201,7 +201,7 @@ print(f"{len(turns)} requests, {billed:,} input tokens, {usd} (sizes: {assumed()
 # ## 3. The same words again: prompt caching
 #
 # Most of that input is the same as in the request before. Providers keep the beginning of a prompt, its **prefix**,
-# for some minutes. Reading it again costs a tenth; the first time, some charge extra for writing it.
+# for some minutes. On most models reading it again costs a tenth; the first time, some charge extra for writing it.
 
 # %% id="cache-tools"
 turns = prompt_size.tool_loop(200, 3000, 10, 80, 500, 300, cached=True)
@@ -272,7 +272,7 @@ lines = [Line(name, uses, write + (uses - 1) * 0.1) for name, write in kept.item
 view = View(
     "Kept five minutes, a prefix pays at its second use; kept an hour, at its third",
     (*lines, Line("no cache", uses, uses, dash=True)),
-    note=published("Anthropic pricing, read 0.1", "2026-10-07"),
+    note=published("Anthropic pricing, where a read costs 0.1", "2026-10-07"),
 )
 show(view, Chart("uses of the same prefix", "cost (1 = the prefix as fresh input)"))
 
@@ -361,8 +361,8 @@ print(f"The dearest 1 % of requests make up {bill.top_share(0.01):.0%} of the bi
 bill.drivers().style.format({"usd": "{:,.2f}", "share": "{:.1%}"})
 
 # %% [markdown] id="drivers-meaning"
-# Spend is never even. A few long documents at a dear model weigh more than all the chats. Look at the top of this
-# table before you optimize anything.
+# Spend is never even. One request in nine is a long document here, at a dear model, and these weigh six times as much
+# as all the chats. Look at the top of this table before you optimize anything.
 
 # %% [markdown] id="prices"
 # ## 5. The same traffic at other prices
@@ -391,7 +391,7 @@ costs = {
 # %% id="prices-figure"
 spread = max(costs["as logged"]) / min(min(row) for row in costs.values())
 view = View(
-    f"The same requests cost {spread:.0f} times more at one end than at the other",
+    f"The same requests cost {spread:.0f} times as much at one end as at the other",
     tuple(Bars(name, models, row) for name, row in costs.items()),
     note=published("genai-prices with data/api_rules.csv", bill.as_of)
     + "; the log's token counts for each model",
@@ -399,7 +399,8 @@ view = View(
 show(view, Chart("model", "cost of the whole log (USD)"))
 
 # %% [markdown] id="prices-meaning"
-# Before you change models for a price, remember two things. The token counts are those of the log; another tokenizer
+# On this log caching saves more, at every model; DeepSeek sells no batches. Before you change models for a price,
+# remember two things. The token counts are those of the log; another tokenizer
 # counts its own (section 1). And nothing here says whether the cheaper model's answers are as good: chapters 03 to 06
 # measure that.
 
@@ -409,8 +410,8 @@ show(view, Chart("model", "cost of the whole log (USD)"))
 # One number for next year is a guess that hides how sure you are. The log has 82 days. A regression of the daily
 # spend on time and weekday gives growth *with an interval*, and the interval becomes a band.
 #
-# **Predict.** Spend grows by some 10 % a month. How many times this month's bill is the sum of the next twelve: 12,
-# 17, or 25?
+# **Predict.** Spend grows by some 10 % a month. How many times the bill of the last 30 days is that of the next twelve
+# months: 12, 18 or 25?
 
 # %% id="forecast-history"
 daily = bill.daily()
@@ -423,7 +424,8 @@ print(f"growth {growth.growth_per_month:.1%} a month (80 % interval {low:.1%} to
 month, low, high = np.arange(1, 13), ahead.total_lo_usd, ahead.total_hi_usd
 band = Line("forecast, 80 % band", month, ahead.median_usd, lo=ahead.lo_usd, hi=ahead.hi_usd)
 flat = Line("no growth", month, np.full(12, daily.mean() * cost.DAYS_PER_MONTH), dash=True)
-title = f"The next twelve months cost {ahead.total_median_usd:,.0f} USD, give or take a thousand or two"
+times = ahead.total_median_usd / daily[-30:].sum()
+title = f"The next twelve months cost {ahead.total_median_usd:,.0f} USD, {times:.0f} times the last 30 days"
 view = View(title, (band, flat), note=f"total {predicted(low, high, 'USD')}")
 show(view, Chart("months from now", "cost per month (USD)"))
 
@@ -559,19 +561,21 @@ explorer(
 #
 # Put your export beside this notebook (in Colab: the folder symbol on the left) and write its name below. Needed
 # columns: a time, a model, input and output tokens. Optional: cached reads and writes, reasoning, team, feature,
-# batch. The names that OpenAI's, Anthropic's and Azure's exports use are understood, gzip too. It stays on this
-# machine.
+# batch. The names that OpenAI's, Anthropic's and Google's APIs and Azure's traces use are understood, gzip too. Where
+# no column says the model, pass it: `read_log(mine, model="gpt-5-mini")`. It stays on this machine.
 
 # %% id="own-log-read"
 mine = "requests.csv"  # change me
-my_bill = billing.bill(request_log.read_log(mine))
-print(f"{my_bill.total} for {len(my_bill.rows):,} requests; {my_bill.skipped} lines could not be billed")
+my_log = request_log.read_log(mine)
+my_bill = billing.bill(my_log)
+print(f"{my_log}: {my_bill.total}")
+print(*(f"line {bad.line} is not in the bill: {bad.reason}" for bad in my_log.bad_rows[:10]), sep="\n")
 my_bill.by("month").style.format({"usd": "{:,.2f}", "share": "{:.1%}"}, thousands=",")
 
 # %% [markdown] id="own-price"
 # A price of your own, from a contract, is one line: `ApiPrice(model=…, provider=…, input_usd_per_mtok=…,
-# output_usd_per_mtok=…, source="our contract", as_of="2026-11-01")`, passed as `billing.bill(log, prices={name:
-# price})`.
+# output_usd_per_mtok=…, source="our contract", as_of="2026-11-01")`, passed as `read_log(mine, prices={name:
+# price})`, by the name that your log has for the model.
 
 # %% [markdown] id="own-machine"
 # ## 10. And your own machine?
@@ -626,7 +630,7 @@ check("ch01.q7", own_usd_per_mtok)
 #
 # | Rule | Because |
 # |---|---|
-# | Count tokens with the model's own tokenizer | the same text is 1.2 to 5 times as many tokens in another one |
+# | Count tokens with the model's own tokenizer | the same text is up to three times as many tokens in another one |
 # | Output first | it costs 4 to 8 times as much as input, and reasoning is output |
 # | Know how your provider counts cached tokens | inside the input at OpenAI and Google, beside it at Anthropic |
 # | A written prefix pays from its second use (5 minutes) or third (1 hour) | 1.25 + 0.1 < 2; 2 + 0.1 + 0.1 < 3 |

@@ -98,7 +98,7 @@ def test_it_reads_as_a_few_plain_lines():
     lines = str(budget_alert(steady(), 2000)).split("\n")
     assert lines[0].startswith("2026-10: 1,000.00 of 2,000.00 spent; by its end 3,100 (80 % interval")
     assert lines[1] == "50 % passed on 2026-10-10"
-    assert lines[2] == "80 % on 2026-10-16 (2026-10-16 to 2026-10-16)"
+    assert lines[2] == "80 % on 2026-10-16"
 
 
 @pytest.mark.parametrize("wrong", [{"monthly_budget_usd": 0}, {"percents": ()}, {"percents": (0, 50)}])
