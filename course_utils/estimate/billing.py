@@ -168,7 +168,10 @@ def what_if(
     rows["batch"] = (rows["batch"] | rows["feature"].isin(batch_features)) & has_batch
     costs = _costs(rows, prices).sum()
     as_of = min(price.as_of for price in prices.values())
-    return Cost(**costs.to_dict(), currency=bill.currency, as_of=as_of)
+    currency = next(
+        iter(prices.values())
+    ).currency  # a bill's prices share one; another model may have its own
+    return Cost(**costs.to_dict(), currency=currency, as_of=as_of)
 
 
 _NEEDED = [

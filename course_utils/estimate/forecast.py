@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from course_utils.estimate.cost import DAYS_PER_MONTH
+
 if TYPE_CHECKING:
     import pandas as pd
-
-DAYS_PER_MONTH = 365.25 / 12
 
 
 @dataclass(frozen=True)

@@ -197,6 +197,11 @@ def test_two_currencies_on_one_bill_are_refused(large_log):
         bill(large_log, {"gpt-5-mini": euros})
 
 
+def test_the_same_requests_at_a_price_in_euros_cost_euros(large_log):
+    euros = ApiPrice(**SMALL.__dict__ | {"currency": "EUR"})
+    assert what_if(bill(large_log), model=euros).currency == "EUR"
+
+
 def test_a_log_of_bad_rows_only_has_no_bill(tmp_path):
     path = tmp_path / "log.csv"
     path.write_text("\n".join([LINES.splitlines()[0], LINES.splitlines()[-1]]))
