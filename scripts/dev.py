@@ -17,7 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 EXTRAS = "lab,torch,grade,dev"
-NEWEST_TO_OLDEST = ("3.13", "3.12", "3.11", "3.14")  # 3.13 is Colab's; 3.14 last: wheels come late
+PREFERRED = ("3.13", "3.12", "3.11", "3.14")  # 3.13 is Colab's; for the newest, wheels come late
 # Measured: 2.3 GB on Linux with the CPU build of torch; the CUDA build brings about 5 GB more.
 NEEDED_GB_CPU, NEEDED_GB_CUDA = 3.5, 9.0
 TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
@@ -54,7 +54,7 @@ def require_python(version=sys.version_info):
 
 
 def newer_python():
-    for version in NEWEST_TO_OLDEST:
+    for version in PREFERRED:
         path = shutil.which(f"python{version}")
         # A pyenv shim answers only for installed versions: ask it, don't trust its name.
         if path and quiet([path, "-c", "import venv, ensurepip"]) == 0:
@@ -139,6 +139,7 @@ def pip_install(venv, arguments, what):
     log = venv / "install.log"
     pip = [str(python_of(venv)), "-m", "pip", "install", "--retries=2", "--progress-bar=off"]
     start, count = time.monotonic(), 0
+    before = log.stat().st_size if log.exists() else 0  # earlier attempts failed for reasons of their own
     with log.open("a", encoding="utf-8") as kept:
         process = subprocess.Popen(
             [*pip, "--disable-pip-version-check", *arguments],
@@ -161,7 +162,7 @@ def pip_install(venv, arguments, what):
     clear = "\r\033[K" if sys.stdout.isatty() else ""
     if code:
         print(clear, end="")
-        raise Stop(explain_pip_failure(log.read_text(encoding="utf-8"), what, log))
+        raise Stop(explain_pip_failure(log.read_bytes()[before:].decode("utf-8", "replace"), what, log))
     print(f"{clear}  {what}: installed in {time.monotonic() - start:.0f} s", flush=True)
 
 
@@ -188,7 +189,7 @@ def explain_pip_failure(text, what, log):
     if "No space left on device" in text:
         return (
             f"The disk filled up while installing {what}.\n"
-            f"Free about {NEEDED_GB_CPU} GB and run the same command again."
+            f"Free about {NEEDED_GB_CUDA if has_nvidia() else NEEDED_GB_CPU} GB and run the same command again."
         )
     if any(sign in text for sign in unreachable):
         return (
