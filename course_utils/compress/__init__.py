@@ -1,0 +1,47 @@
+"""How do we make it smaller? Rounding, packing, NF4, GPTQ, AWQ, SmoothQuant, each short enough to read.
+
+Names arrive on first use: torch loads only when something is compressed.
+"""
+
+from importlib import import_module
+
+_HOME = {
+    "Quantized": "rounding",
+    "quantize": "rounding",
+    "relative_error": "rounding",
+    "Nf4": "nf4",
+    "quantize_nf4": "nf4",
+    "pack": "packing",
+    "unpack": "packing",
+    "stored_tensors": "packing",
+    "InputStats": "calibration",
+    "LayerResult": "calibration",
+    "output_error": "calibration",
+    "round_model": "blocks",
+    "stats_of": "calibration",
+}
+_MODULES = (
+    "awq",
+    "backends",
+    "blocks",
+    "calibration",
+    "folding",
+    "gptq",
+    "nf4",
+    "packing",
+    "rounding",
+    "smoothquant",
+)
+__all__ = sorted([*_HOME, *_MODULES])
+
+
+def __getattr__(name: str):
+    if name in _HOME:
+        return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    if name in _MODULES:
+        return import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {', '.join(__all__)}")
+
+
+def __dir__():
+    return sorted([*globals(), *__all__])
