@@ -70,7 +70,8 @@ class Bill:
     def parts(self) -> pd.DataFrame:
         """Tokens, USD and share of each part of the bill, dearest first. Reasoning is part of the output."""
         rows, total = self.rows, self.total
-        cached = rows["cached_read_tokens"].sum(), rows["cache_write_tokens"].sum()
+        written = rows["cache_write_tokens"].sum() + rows["cache_write_1h_tokens"].sum()
+        cached = rows["cached_read_tokens"].sum(), written
         tokens = (rows["input_tokens"].sum() - sum(cached), *cached, rows["output_tokens"].sum())
         usd = [getattr(total, part) for part in PARTS]
         table = pd.DataFrame({"tokens": tokens, "usd": usd}, index=[_KINDS[part] for part in PARTS])
@@ -149,8 +150,9 @@ def what_if(
 
     cached_share: this share of every input, at least, is read from a cache or written to it, in requests long
     enough for their model to cache; reads_per_write: of so many requests, one more has to write. A warm cache
-    isn't free: what is read was written first. batch_features: features whose requests can wait, where their
-    model has a batch price. The same tokens are counted for another model, although its tokenizer counts its own.
+    isn't free: what is read was written first, and for an hour where the log's own writes are. batch_features:
+    features whose requests can wait, where their model has a batch price. The same tokens are counted for
+    another model, although its tokenizer counts its own.
     """
     rows, prices = bill.rows[_NEEDED].copy(), dict(bill.prices)
     if model is not None:
@@ -176,7 +178,7 @@ def what_if(
 
 _NEEDED = [
     *("model", "feature", "batch"),
-    *("input_tokens", "output_tokens", "cached_read_tokens", "cache_write_tokens"),
+    *("input_tokens", "output_tokens", "cached_read_tokens", "cache_write_tokens", "cache_write_1h_tokens"),
 ]
 
 
@@ -188,9 +190,15 @@ def _cached(rows: pd.DataFrame, prices, cached_share: float, reads_per_write: fl
     shortest = rows["model"].map({name: price.cache_min_tokens or 0 for name, price in prices.items()})
     touched = cached_share * rows["input_tokens"].to_numpy(dtype=float)
     touched[touched < shortest.to_numpy(dtype=float)] = 0
-    before = (rows["cached_read_tokens"] + rows["cache_write_tokens"]).to_numpy()
-    better = touched > before
+    read, short, hour = (
+        rows[name].to_numpy(dtype=float)
+        for name in ("cached_read_tokens", "cache_write_tokens", "cache_write_1h_tokens")
+    )
+    better = touched > read + short + hour
     written = touched / (1 + reads_per_write)
-    rows["cached_read_tokens"] = np.where(better, touched - written, rows["cached_read_tokens"])
-    rows["cache_write_tokens"] = np.where(better, written, rows["cache_write_tokens"])
+    # Whoever keeps a prefix for an hour goes on paying for the hour.
+    kept = hour / np.maximum(short + hour, 1)
+    rows["cached_read_tokens"] = np.where(better, touched - written, read)
+    rows["cache_write_tokens"] = np.where(better, written * (1 - kept), short)
+    rows["cache_write_1h_tokens"] = np.where(better, written * kept, hour)
     return rows

@@ -1,8 +1,10 @@
 """Your own request log: read, checked row by row, nothing dropped without a word.
 
 Columns: `arrived_at` (ISO time, or seconds), `model`, `input_tokens`, `output_tokens`; optional are
-`cached_read_tokens`, `cache_write_tokens`, `reasoning_tokens`, `team`, `feature`, `batch`. The names that
-common exports use are understood (`prompt_tokens`, `ContextTokens`, ...). A million rows take seconds.
+`cached_read_tokens`, `cache_write_tokens`, `cache_write_1h_tokens` (kept for an hour, at a price of its own,
+and not part of the other), `reasoning_tokens`, `team`, `feature`, `batch`. The names that common exports use are
+understood (`prompt_tokens`, `ContextTokens`, ...); any other column is named in the note. A million rows take
+seconds.
 """
 
 from collections.abc import Mapping
@@ -18,12 +20,15 @@ from course_utils.estimate.log_columns import (
     REQUIRED,
     counts_cached_beside,
     counts_thoughts_beside,
+    counts_written_together,
     find_columns,
     sums_of_requests,
+    unread,
 )
 from course_utils.estimate.log_file import LogFile, not_utf8, open_log
 
-_COUNTS = ("input_tokens", "output_tokens", "cached_read_tokens", "cache_write_tokens", "reasoning_tokens")
+_CACHED = ("cached_read_tokens", "cache_write_tokens", "cache_write_1h_tokens")
+_COUNTS = ("input_tokens", "output_tokens", *_CACHED, "reasoning_tokens")
 _TEXTS = ("model", "team", "feature", "batch")
 _BLANK = ["", "nan", "NaN", "null", "None", "NA", "N/A", "-"]
 _MAX_TOKENS = 1e9  # more in one request is a sum of many, or a slip
@@ -44,6 +49,7 @@ class RequestLog:
     """The sound rows, one a request, and the bad ones: together all lines under the header.
 
     `rows`: columns as in the module's text, all of them, plus `line`; times in UTC. `prices`: of every model.
+    `note`: how the columns were read, and which were not.
     """
 
     name: str
@@ -89,9 +95,10 @@ def read_log(
     columns = find_columns(file, model)
     beside = cached == "beside" or (cached is None and counts_cached_beside(file.header, columns))
     thoughts_beside = counts_thoughts_beside(file.header, columns)
+    together = counts_written_together(file.header, columns)
     table = _parse(file, columns)
     record = np.flatnonzero(file.sound)
-    checked = _Checked(file, record, table, dict(prices or {}), beside, thoughts_beside)
+    checked = _Checked(file, record, table, dict(prices or {}), beside, thoughts_beside, together)
     rows = checked.rows(model, pd.Timestamp(start))
     bad = [*checked.bad.items(), *((one, file.shape(one)) for one in np.flatnonzero(~file.sound))]
     bad_rows = tuple(BadRow(int(file.lines[one]), why, file.text(one)) for one, why in sorted(bad))
@@ -99,6 +106,7 @@ def read_log(
         "cached and written tokens were counted beside input_tokens, and are added to it" * beside,
         "thoughts were counted beside the answer, and are added to output_tokens" * thoughts_beside,
         sums_of_requests(file.header),
+        unread(file.header),
     )
     return RequestLog(file.name, rows, bad_rows, checked.prices, "; ".join(filter(None, notes)))
 
@@ -127,9 +135,9 @@ def _parse(file: LogFile, columns: dict[str, int]) -> pd.DataFrame:
 class _Checked:
     """Checks column after column, and keeps the first complaint about each record."""
 
-    def __init__(self, file, record, table, prices, beside, thoughts_beside):
-        self.file, self.record, self.table = file, record, table
-        self.prices, self.beside, self.thoughts_beside = prices, beside, thoughts_beside
+    def __init__(self, file, record, table, prices, beside, thoughts_beside, together):
+        self.file, self.record, self.table, self.prices = file, record, table, prices
+        self.beside, self.thoughts_beside, self.together = beside, thoughts_beside, together
         self.bad: dict[int, str] = {}
         self.sound = np.ones(len(table), dtype=bool)
 
@@ -178,7 +186,14 @@ class _Checked:
         return np.clip(numbers, 0, _MAX_TOKENS).astype(np.int64)
 
     def check_sums(self, out: dict) -> None:
-        cached = out["cached_read_tokens"] + out["cache_write_tokens"]
+        if self.together:
+            written, hour = out["cache_write_tokens"], out["cache_write_1h_tokens"]
+            self.complain(
+                hour > written,
+                lambda at: f"cache_write_1h_tokens exceed all written tokens: {hour[at]} > {written[at]}",
+            )
+            out["cache_write_tokens"] = np.maximum(written - hour, 0)
+        cached = sum(out[name] for name in _CACHED)
         if self.beside:
             out["input_tokens"] = out["input_tokens"] + cached
         if self.thoughts_beside:

@@ -98,6 +98,35 @@ def test_parts_say_what_the_money_went_to(small_bill):
     assert parts["share"].sum() == pytest.approx(1)
 
 
+@pytest.fixture
+def kept_bill(tmp_path):
+    """One request of a million: 400 000 fresh, 100 000 read, written 200 000 for 5 minutes, 300 000 for an hour."""
+    path = tmp_path / "kept.csv"
+    path.write_text(
+        "time,model,input_tokens,output_tokens,cache_read_input_tokens,cache_creation_input_tokens,"
+        "ephemeral_1h_input_tokens\n2026-10-01,large,400000,0,100000,500000,300000\n"
+    )
+    price = ApiPrice(**vars(LARGE) | {"cache_write_1h_usd_per_mtok": 10.0, "long_context": ()})
+    return bill(read_log(path, prices={"large": price}))
+
+
+def test_tokens_kept_for_an_hour_cost_what_an_hour_costs(kept_bill):
+    """0.4 x 5 + 0.1 x 0.5 + 0.2 x 6.25 + 0.3 x 10 = 2 + 0.05 + 1.25 + 3."""
+    assert kept_bill.total.cache_write_usd == pytest.approx(4.25)
+    assert kept_bill.total.total_usd == pytest.approx(6.30)
+    assert kept_bill.parts().loc["cache writes"].tolist()[:2] == pytest.approx([500_000, 4.25])
+    assert kept_bill.parts()["tokens"].sum() == 1_000_000
+
+
+def test_what_is_kept_for_an_hour_stays_so_in_a_what_if(kept_bill):
+    """Better cached, 950 000 are touched: half of them read, half written, three fifths of them for an hour."""
+    assert what_if(kept_bill).total_usd == pytest.approx(6.30)
+    better = what_if(kept_bill, cached_share=0.95, reads_per_write=1)
+    assert better.cache_write_usd == pytest.approx(0.475 * (0.4 * 6.25 + 0.6 * 10))
+    assert better.input_usd == pytest.approx(0.05 * 5)
+    assert what_if(kept_bill, cached_share=0.5).total_usd == pytest.approx(6.30)
+
+
 def test_top_requests_say_where_they_stand_in_the_file(small_bill):
     assert small_bill.top(2)["line"].tolist() == [5, 2]
     assert small_bill.top_share(0.25) == pytest.approx(3.3 / 5.61)

@@ -184,6 +184,69 @@ def test_anthropics_columns_count_cached_tokens_beside_the_input(log):
     assert "beside" in read.note
 
 
+ANTHROPIC = "timestamp,model,input_tokens,output_tokens,cache_read_input_tokens,cache_creation_input_tokens"
+
+
+@pytest.mark.parametrize(
+    "name", ["ephemeral_1h_input_tokens", "cache_creation.ephemeral_1h_input_tokens", "cache_write_1h_tokens"]
+)
+def test_anthropics_written_tokens_include_those_kept_an_hour(log, name):
+    read = log("2026-09-01,claude-haiku-4-5,21,393,600,3000,2000", header=f"{ANTHROPIC},{name}")
+    row = read.rows.loc[
+        0, ["input_tokens", "cached_read_tokens", "cache_write_tokens", "cache_write_1h_tokens"]
+    ]
+    assert row.tolist() == [21 + 600 + 3000, 600, 1000, 2000]
+
+
+@pytest.mark.parametrize("order", [slice(None), slice(None, None, -1)])
+def test_the_whole_of_the_writes_may_stand_beside_both_of_its_parts(log, order):
+    cells = {"cache_creation_input_tokens": "3000", "ephemeral_5m_input_tokens": "1000"}
+    cells = dict(list(cells.items())[order]) | {"ephemeral_1h_input_tokens": "2000"}
+    header = f"timestamp,model,input_tokens,output_tokens,{','.join(cells)}"
+    read = log(f"2026-09-01,claude-haiku-4-5,21,393,{','.join(cells.values())}", header=header)
+    row = read.rows.loc[0, ["input_tokens", "cache_write_tokens", "cache_write_1h_tokens"]]
+    assert row.tolist() == [3021, 1000, 2000]
+    assert "not read" not in read.note
+
+
+def test_the_two_kinds_of_writes_may_stand_alone(log):
+    read = log(
+        "2026-09-01,claude-haiku-4-5,21,393,1000,2000",
+        header="timestamp,model,input_tokens,output_tokens,ephemeral_5m_input_tokens,ephemeral_1h_input_tokens",
+    )
+    row = read.rows.loc[0, ["input_tokens", "cache_write_tokens", "cache_write_1h_tokens"]]
+    assert row.tolist() == [3021, 1000, 2000]
+
+
+def test_our_own_two_kinds_of_writes_are_apart_from_each_other(log):
+    read = log(
+        *("2026-09-01,claude-haiku-4-5,1000,200,300,600", "2026-09-01,claude-haiku-4-5,1000,200,500,600"),
+        header="arrived_at,model,input_tokens,output_tokens,cache_write_tokens,cache_write_1h_tokens",
+    )
+    assert read.rows[["cache_write_tokens", "cache_write_1h_tokens"]].to_numpy().tolist() == [[300, 600]]
+    assert read.bad_rows[0].reason == "cached plus written exceed input_tokens: 1100 > 1000"
+
+
+def test_more_kept_an_hour_than_written_at_all_is_a_bad_row(log):
+    (row,) = log(
+        "2026-09-01,claude-haiku-4-5,21,393,0,3000,3001", header=f"{ANTHROPIC},ephemeral_1h_input_tokens"
+    ).bad_rows
+    assert row.reason == "cache_write_1h_tokens exceed all written tokens: 3001 > 3000"
+
+
+def test_columns_that_nothing_reads_are_named(log):
+    read = log(GOOD + ",0.1,412", header=HEADER + ",Cost (USD),latency_ms")
+    assert read.note == "not read: Cost (USD), latency_ms"
+    assert str(read).endswith("0 bad ones; not read: Cost (USD), latency_ms")
+    assert log(GOOD).note == ""
+
+
+def test_of_many_such_columns_the_first_few_are_named_and_the_rest_counted(log):
+    names = ["", "a very long name of a column that goes on and on", *(f"x{number}" for number in range(10))]
+    note = log(GOOD + ",1" * 12, header=f"{HEADER},{','.join(names)}").note
+    assert note == "not read: (no name), a very long name of a colum..., x0, x1, x2, x3 and 6 more"
+
+
 def test_the_same_names_beside_prompt_tokens_are_inside(log):
     """Gateways report Anthropic's cache counts next to a prompt that already holds them."""
     read = log(
