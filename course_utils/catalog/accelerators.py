@@ -18,8 +18,11 @@ DTYPES = ("fp32", "tf32", "fp16", "bf16", "fp8", "int8", "fp4")
 
 # Words that people add and that tell two chips of the catalog apart nowhere.
 _FILLER = frozenset(
-    {"nvidia", "amd", "intel", "google", "aws", "geforce", "tesla", "instinct", "generation", "hgx"}
+    """nvidia amd intel google aws apple geforce tesla instinct generation hgx dgx gpu gpus oam
+    hbm2 hbm2e hbm3 hbm3e gddr6 gddr6x gddr7 cloud""".split()
 )
+# Words that make another chip of a name: an RTX 4070 is no RTX 4070 Ti.
+_VARIANT = frozenset({"ti", "super", "max", "ultra", "pro", "ada", "nvl"})
 
 
 @dataclass(frozen=True)
@@ -99,7 +102,11 @@ def accelerator(name: str) -> Accelerator:
     if chip := index.get(_squeeze(name)):
         return chip
     words = frozenset(_words(name))
-    several = [chip.name for chip in accelerators() if words and words <= set(_words(chip.name))]
+    several = [
+        chip.name
+        for chip in accelerators()
+        if words and words <= (has := set(_words(chip.name))) and not (has - words) & _VARIANT
+    ]
     if len(several) == 1:
         return accelerator(several[0])
     if several:
@@ -122,7 +129,7 @@ def _index() -> dict[str, Accelerator]:
 
 def _words(name: str) -> list[str]:
     """'NVIDIA A100-SXM4-80GB' -> [a100, sxm, 80gb]: what tells chips apart, without fillers."""
-    text = re.sub(r"(\d+)\s*gi?b\b", r"\1gb", name.casefold().replace("_", " "))
+    text = re.sub(r"(\d+)\s*gi?b?\b", r"\1gb", name.casefold().replace("_", " "))
     text = re.sub(r"sxm\d\b", "sxm", text)
     return [word for word in re.findall(r"[a-z0-9.]+", text) if word not in _FILLER]
 

@@ -12,7 +12,9 @@ from pathlib import Path
 from course_utils.catalog.mixers import mixer_of
 
 # LayerNorm with bias and an MLP of two matrices; nearly all others have RMSNorm and three.
-_LAYER_NORM = frozenset({"gpt2", "gpt_bigcode", "gpt_neox", "opt", "bloom", "falcon", "phi", "starcoder2"})
+_LAYER_NORM = frozenset(
+    {"gpt2", "gpt_bigcode", "gpt_neox", "opt", "bloom", "falcon", "phi", "starcoder2", "gptj"}
+)
 # Families whose code ties the output matrix to the embeddings where the config says nothing.
 _TWO_MATRICES = _LAYER_NORM | {"nemotron", "arcee", "persimmon", "apertus"}
 _TIED = frozenset({"gpt2", "gemma", "gemma2", "gemma3", "gemma3_text", "opt", "bloom", "falcon", "smollm3"})
@@ -114,7 +116,7 @@ def shape_fields(config: dict) -> dict:
         "qk_norm": family in _QK_NORM | _DELTA_NET
         or bool(config.get("use_qk_norm") and "llama4" not in family),
         "query_gate": family in _DELTA_NET,
-        "norms_per_layer": 4 if family in _FOUR_NORMS else 1 if family in ("phi", "falcon") else 2,
+        "norms_per_layer": _norms(config, family),
         "norm_bias": family in _LAYER_NORM,
         "qkv_bias": attention_bias or family in _QKV_BIAS,
         "output_bias": attention_bias and family not in ("glm4_moe",),
@@ -124,6 +126,13 @@ def shape_fields(config: dict) -> dict:
         **_latents(config),
         **_reach(config, family, layers),
     }
+
+
+def _norms(config: dict, family: str) -> int:
+    one = family in ("phi", "gptj", "cohere") or (
+        family == "falcon" and not config.get("new_decoder_architecture")
+    )
+    return 4 if family in _FOUR_NORMS else 1 if one else 2
 
 
 def _kv_heads(config: dict, family: str, heads: int) -> int:

@@ -7,10 +7,12 @@ and checked against what the makers publish; multimodal models are counted witho
 from dataclasses import dataclass
 from datetime import date
 from difflib import get_close_matches
+from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar
 
 from course_utils.catalog.hf_config import read_config
+from course_utils.catalog.model_names import fitting, spellings, words
 from course_utils.catalog.provenance import check_range, read_rows
 
 
@@ -40,6 +42,7 @@ class ModelShape:
     source: str
     as_of: date
     repository: str = ""
+    aliases: tuple[str, ...] = ()
     published_params: int | None = None
     note: str = ""
     tied_embeddings: bool = False
@@ -180,20 +183,27 @@ def models() -> tuple[ModelShape, ...]:
 
 
 def model(name_or_config_path: str | Path) -> ModelShape:
-    """A catalog shape by its name or Hugging Face repository, or the shape in a `config.json` or its folder.
+    """A catalog shape by name, alias or repository, or the shape in a `config.json` or its folder.
 
-    ValueError for an unknown name (it offers the nearest) and for a config that lacks what is needed (it says
-    which key).
+    Any organisation, tuning suffix (-Instruct) or quantization suffix (-FP8, -AWQ) may stand around the name.
+    ValueError for an unknown name (it offers the nearest), for one that fits models of different shapes (it lists
+    them), and for a config that lacks what is needed (it says which key).
     """
     text = str(name_or_config_path)
     path = Path(name_or_config_path).expanduser()
     if path.suffix == ".json" or path.is_dir():
         return ModelShape(**read_config(path))
-    index = {_key(name): shape for shape in models() for name in (shape.name, shape.repository)}
-    index |= {_key(shape.repository.split("/")[-1]): shape for shape in models()}
-    if shape := index.get(_key(text)):
-        return shape
-    near = get_close_matches(_key(text), index, n=5, cutoff=0.5)
+    index = _index()
+    for key in spellings(text):
+        if shape := index.get(key):
+            return shape
+    fits = list(dict.fromkeys(index["".join(found)].name for found in _fitting(text)))
+    if len(fits) == 1:
+        return index[spellings(fits[0])[0]]
+    if fits:
+        more = f" and {len(fits) - 8} more" if len(fits) > 8 else ""
+        raise ValueError(f"name_or_config_path={text!r} fits several models: {', '.join(fits[:8])}{more}")
+    near = get_close_matches(spellings(text)[-1], index, n=5, cutoff=0.5)
     offer = list(dict.fromkeys(index[key].name for key in near))[:3] or [shape.name for shape in models()]
     raise ValueError(
         f"name_or_config_path={text!r}: no such model in the catalog, and no path to a config.json; "
@@ -201,5 +211,22 @@ def model(name_or_config_path: str | Path) -> ModelShape:
     )
 
 
-def _key(name: str) -> str:
-    return "".join(letter for letter in name.casefold() if letter.isalnum() or letter in "./")
+def _names(shape: ModelShape) -> tuple[str, ...]:
+    return (shape.name, *shape.aliases, *([shape.repository] if shape.repository else []))
+
+
+@lru_cache(maxsize=1)
+def _index() -> dict[str, ModelShape]:
+    """Every spelling that means one shape. A model's own name comes before what others shed to reach it."""
+    index: dict[str, ModelShape] = {}
+    for form in range(3):
+        for shape in models():
+            for name in _names(shape):
+                forms = spellings(name)
+                index.setdefault(forms[min(form, len(forms) - 1)], shape)
+    return index
+
+
+def _fitting(text: str) -> list[list[str]]:
+    known = {"".join(words(name)): words(name) for shape in models() for name in (shape.name, *shape.aliases)}
+    return [known[label] for label in fitting(text, known)]

@@ -138,6 +138,21 @@ def test_ecc_takes_a_sixteenth_of_gddr6():
         ("NVIDIA RTX 6000 Ada Generation", "RTX 6000 Ada"),
         ("NVIDIA GH200 480GB", "GH200 96GB"),
         ("Tesla V100-SXM2-16GB", "V100 SXM2 16GB"),
+        # What published tables print.
+        ("H100 80GB", "H100 SXM"),
+        ("h100_sxm", "H100 SXM"),
+        ("H100-80G", "H100 SXM"),
+        ("RTX A6000 48GB", "RTX A6000"),
+        ("3090 24GB", "RTX 3090"),
+        ("MI300X OAM", "MI300X"),
+        ("mi355x-amd_0", "MI355X"),
+        ("TPU v5 lite", "TPU v5e"),
+        ("B200 180GB", "B200"),
+        ("NVIDIA DGX B200", "B200"),
+        ("GB200 NVL72", "GB200"),
+        ("H200 NVL", "H200 NVL"),
+        ("M1 Max 32-Core GPU 64GB", "M1 Max"),
+        ("RTX 5000 Ada 32GB", "RTX 5000 Ada"),
     ],
 )
 def test_aliases_resolve(said, meant):
@@ -152,9 +167,15 @@ def test_case_and_spacing_do_not_matter(chip, upper, gap):
 
 def test_an_ambiguous_name_lists_what_it_could_mean():
     with pytest.raises(
-        ValueError, match=r"name='a100' fits several.*A100 SXM 40GB, A100 SXM 80GB, A100 PCIe 80GB"
+        ValueError, match=r"name='a100' fits several.*A100 SXM 40GB, A100 SXM 80GB, A100 PCIe 40GB"
     ):
         accelerator("a100")
+
+
+@pytest.mark.parametrize("name", ["RTX 4070", "M2", "M3"])
+def test_a_chip_is_not_mistaken_for_its_bigger_sibling(name):
+    with pytest.raises(ValueError, match="no such chip in the catalog; nearest: "):
+        accelerator(name)
 
 
 def test_an_unknown_name_offers_the_nearest():
