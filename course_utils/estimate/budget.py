@@ -1,4 +1,4 @@
-"""When will this month's budget be used up? The day on which 50, 80 and 100 % are passed, as an interval."""
+"""When will this month's budget be used up? The day on which 50, 80 and 100 % are reached, as an interval."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Threshold:
-    """A share of the budget, and the day on which spend passes it: earliest, median and latest of the interval.
+    """A share of the budget, and the day on which spend reaches it: earliest, median and latest of the interval.
 
     None: not within this month. `reached`: it has happened, so the three days are one. `probability`: that it
     happens within the month.
@@ -30,7 +30,7 @@ class Threshold:
 
     def __str__(self) -> str:
         if self.reached:
-            return f"{self.percent:g} % passed on {self.day}"
+            return f"{self.percent:g} % reached on {self.day}"
         if self.probability == 0:
             return f"{self.percent:g} % not within this month"
         if self.day is None:
@@ -107,9 +107,9 @@ def _threshold(percent: float, budget_usd: float, past, future, tail: float) -> 
         day = days[np.argmax(spent >= level)].item()
         return Threshold(percent, day, day, day, probability=1.0, reached=True)
     ahead, paths = future
-    passed = paths >= level
-    # A path that doesn't get there this month passes on a day past the last one.
-    place = np.where(passed.any(axis=1), passed.argmax(axis=1), len(ahead)) if len(ahead) else np.zeros(1)
+    there = paths >= level
+    # A path that doesn't get there this month does so on a day past the last one.
+    place = np.where(there.any(axis=1), there.argmax(axis=1), len(ahead)) if len(ahead) else np.zeros(1)
     dates = [*(day.item() for day in ahead), None]
     at = np.quantile(place, (0.5, tail, 1 - tail), method="inverted_cdf").astype(int)
     day, earliest, latest = (dates[one] for one in at)

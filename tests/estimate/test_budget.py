@@ -16,7 +16,7 @@ def steady(usd=100.0, first="2026-09-01", last="2026-10-10") -> pd.Series:
 
 
 def test_at_a_steady_hundred_a_day_the_days_are_plain():
-    """1 000 spent on 10 October. Of 2 000: half is passed that day, 80 % on the 16th, all on the 20th."""
+    """1 000 spent on 10 October. Of 2 000: half is reached that day, 80 % on the 16th, all on the 20th."""
     alert = budget_alert(steady(), monthly_budget_usd=2000)
     assert (alert.month, alert.spent_usd) == ("2026-10", 1000)
     assert [one.day for one in alert.thresholds] == [
@@ -43,6 +43,11 @@ def test_a_month_that_is_over_is_a_fact_and_not_a_forecast():
     assert alert.thresholds[-1].day == date(2026, 10, 31)
     over = budget_alert(steady(last="2026-10-31"), monthly_budget_usd=4000)
     assert (over.thresholds[-1].day, over.thresholds[-1].probability) == (None, 0.0)
+
+
+def test_spend_equal_to_the_threshold_has_reached_it_and_need_not_pass_it():
+    full = budget_alert(steady(last="2026-10-31"), monthly_budget_usd=3100).thresholds[-1]
+    assert str(full) == "100 % reached on 2026-10-31"
 
 
 def test_only_this_months_spend_counts_against_its_budget():
@@ -74,7 +79,7 @@ def test_intervals_hold_the_end_of_the_month_and_the_day_of_the_budget_as_often_
     assert day_held / 200 >= 0.78
 
 
-def test_later_thresholds_are_passed_later_and_less_surely():
+def test_later_thresholds_are_reached_later_and_less_surely():
     alert = budget_alert(history(0)[:"2026-10-12"], 3000, percents=(50, 80, 100, 120))
     chances = [one.probability for one in alert.thresholds]
     assert chances == sorted(chances, reverse=True)
@@ -97,7 +102,7 @@ def test_five_days_of_history_are_enough_for_a_guess():
 def test_it_reads_as_a_few_plain_lines():
     lines = str(budget_alert(steady(), 2000)).split("\n")
     assert lines[0].startswith("2026-10: 1,000.00 of 2,000.00 spent; by its end 3,100 (80 % interval")
-    assert lines[1] == "50 % passed on 2026-10-10"
+    assert lines[1] == "50 % reached on 2026-10-10"
     assert lines[2] == "80 % on 2026-10-16"
 
 
