@@ -1,0 +1,203 @@
+"""Convert the linear layers of a model, weigh what would be saved, save it and load it again.
+
+Taught in: chapter 03.
+"""
+
+import copy
+import io
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from course_utils.compress.backends.registry import Backend, backend
+
+# The output layer decides between tokens and is often shared with the embedding: libraries leave it alone too.
+SKIPPED = ("lm_head",)
+
+
+def apply(
+    model: nn.Module, name: str, *, skip: tuple[str, ...] = SKIPPED, codes: Mapping | None = None, **options
+) -> nn.Module:
+    """A copy of the model, or of one nn.Linear, whose linear layers run on a backend; for inference.
+
+    name       of the backend: see `backends()`
+    skip       last names of layers to leave as they are
+    codes      layer name -> Quantized, for int4 and ort-int4: codes that GPTQ or AWQ chose, in place of rounding
+    options    the backend's own: `backend(name).options` has them with their defaults
+
+    The original is untouched. ValueError for a model without linear layers, weights that aren't finite or a
+    group size that doesn't divide, naming the layer; RuntimeError where the backend can't run here, saying why.
+    """
+    chosen = _ready(name)
+    options = _checked_options(chosen, options)
+    if chosen.whole_model:
+        converted = chosen.implementation().apply(model, **options)
+    else:
+        codes = _checked_codes(chosen, model, codes, skip)
+        convert = chosen.implementation().from_linear
+        converted = _replaced(
+            model,
+            skip,
+            chosen.name,
+            lambda path, linear: convert(
+                _finite(linear), **options | ({"quantized": codes[path]} if path in codes else {})
+            ),
+        )
+    converted.compressed_by = {"backend": name, "options": options, "skip": tuple(skip)}
+    return converted
+
+
+def saved_bytes(model: nn.Module) -> int:
+    """Bytes that `save` would write: codes, scales, names and all. Any module will do, converted or not."""
+    if hasattr(model, "gptq_folder"):
+        return backend("gptq").implementation().saved_bytes(model)
+    count = _Counter()
+    torch.save(model.state_dict(), count)
+    return count.bytes
+
+
+def save(converted: nn.Module, path: str | Path) -> int:
+    """Write what `apply` returned to a file (a folder for gptq); returns its bytes. Nothing is left half-written.
+
+    ValueError for a model that `apply` didn't convert.
+    """
+    made = getattr(converted, "compressed_by", None)
+    if made is None:
+        raise ValueError(
+            f"converted is a {type(converted).__name__} that no backend made, expected what apply returned"
+        )
+    chosen, path = backend(made["backend"]), Path(path)
+    if chosen.whole_model:
+        return chosen.implementation().save(converted, path)
+    # Codes were an argument, and are in the state.
+    kept = {**made, "options": {key: value for key, value in made["options"].items() if key != "quantized"}}
+    partial = path.with_name(path.name + ".partial")
+    try:
+        torch.save({"compressed_by": kept, "state": converted.state_dict()}, partial)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return path.stat().st_size
+
+
+def load(path: str | Path, like: nn.Module | None = None) -> nn.Module:
+    """Read what `save` wrote. `like`: a model (or nn.Linear) of the same shapes, whose weights don't matter.
+
+    Only tensors and plain values are read, so that a file can't run code. ValueError for a file that isn't one
+    or doesn't fit `like`.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return _ready("gptq").implementation().load(path)
+    if like is None:
+        raise ValueError("like is None, expected a model of the same shapes as the saved one")
+    try:
+        content = torch.load(path, weights_only=True)
+        made, state = content["compressed_by"], content["state"]
+    except (KeyError, TypeError, EOFError, RuntimeError, ValueError) as error:
+        raise ValueError(f"{path} does not hold a converted model: {type(error).__name__}") from error
+    chosen = _ready(made["backend"])
+    restore, taken = chosen.implementation().restore, set()
+
+    def restored(name: str, linear: nn.Linear) -> nn.Module:
+        prefix = f"{name}." if name else ""
+        mine = {key: value for key, value in state.items() if key.startswith(prefix)}
+        if not mine:
+            raise ValueError(f"{path} has no layer {name!r}, expected the layers of `like`")
+        taken.update(mine)
+        return restore(
+            linear, {key.removeprefix(prefix): value for key, value in mine.items()}, **made["options"]
+        )
+
+    model = _replaced(like, made["skip"], chosen.name, restored)
+    if rest := {key: value for key, value in state.items() if key not in taken}:
+        try:
+            model.load_state_dict(rest, strict=False)
+        except RuntimeError as error:
+            raise ValueError(f"{path} does not fit `like`: {str(error).splitlines()[-1].strip()}") from error
+    model.compressed_by = made
+    return model
+
+
+def linear_layers(model: nn.Module, skip: tuple[str, ...] = SKIPPED) -> dict[str, nn.Linear]:
+    """The layers that a backend replaces, by name; "" names a model that is itself one.
+
+    Subclasses of nn.Linear are left alone: whoever wrote them reads their weights in another way.
+    """
+    if type(model) is nn.Linear:
+        return {"": model}
+    return {
+        name: module
+        for name, module in model.named_modules()
+        if type(module) is nn.Linear and name.rpartition(".")[2] not in skip
+    }
+
+
+def _replaced(
+    model: nn.Module, skip: tuple[str, ...], name: str, convert: Callable[[str, nn.Linear], nn.Module]
+) -> nn.Module:
+    layers = linear_layers(model, skip)
+    if not layers:
+        raise ValueError(f"model is a {type(model).__name__} without nn.Linear layers, expected at least one")
+    # deepcopy takes these for copies that it has made already: the large matrices are never copied.
+    memo = {}
+    with torch.inference_mode(False), torch.no_grad():
+        for path, linear in tqdm(layers.items(), desc=name, unit="layer", delay=1.0, leave=False):
+            try:
+                memo[id(linear)] = convert(path, linear)
+            except ValueError as error:
+                raise ValueError(f"layer {path!r}: {error}" if path else str(error)) from error
+        return copy.deepcopy(model, memo).eval()
+
+
+def _ready(name: str) -> Backend:
+    chosen = backend(name)
+    if reason := chosen.why_not():
+        raise RuntimeError(f"{name} does not run here: {reason}")
+    return chosen
+
+
+def _checked_options(chosen: Backend, options: dict) -> dict:
+    for option in options:
+        if option not in chosen.options:
+            known = ", ".join(chosen.options) or "no options"
+            raise ValueError(f"option {option!r} is not one of {chosen.name}'s, expected {known}")
+    return {**chosen.options, **options}
+
+
+def _checked_codes(
+    chosen: Backend, model: nn.Module, codes: Mapping | None, skip: tuple[str, ...]
+) -> Mapping:
+    if codes is None:
+        return {}
+    if "quantized" not in chosen.options:
+        raise ValueError(f"codes are given, and {chosen.name} rounds on its own: expected int4 or ort-int4")
+    if strangers := sorted(set(codes) - set(linear_layers(model, skip))):
+        raise ValueError(f"codes has {strangers[0]!r}, expected names of the model's linear layers")
+    return codes
+
+
+def _finite(linear: nn.Linear) -> nn.Linear:
+    for name, value in (("weight", linear.weight), ("bias", linear.bias)):
+        if value is not None and not value.isfinite().all():
+            raise ValueError(
+                f"its {name} holds values that are not finite, expected none: check the checkpoint"
+            )
+    return linear
+
+
+class _Counter(io.RawIOBase):
+    """A file that keeps only how much was written to it."""
+
+    bytes = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data) -> int:
+        self.bytes += len(data)
+        return len(data)
