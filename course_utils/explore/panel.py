@@ -48,8 +48,11 @@ class Panel:
             if isinstance(control, Slider) and control.same_stop(change["new"], self._values[name]):
                 return
             self._values[name] = value = control.snap(change["new"])
-            self._write(name, value)
-            self._changed(name, value)
+            # The chart first: each message before it delays the curve by milliseconds.
+            try:
+                self._changed(name, value)
+            finally:
+                self._write(name, value)
 
         return moved
 

@@ -4,6 +4,7 @@ Server, browser and kernels are isolated from this machine's settings, stay on t
 ended together, whatever happens. Other folders use the classes through `runpy.run_path`.
 """
 
+import ast
 import json
 import os
 import shutil
@@ -269,6 +270,19 @@ class Notebook:
                 return time.monotonic() - started
             assert time.monotonic() - started < timeout_s, f"not done after {timeout_s} s: {state}"
             self.page.wait_for_timeout(100)
+
+    def evaluate(self, expression: str):
+        """The value of a Python expression in the notebook's kernel, where it is a literal."""
+        text = self.page.evaluate(
+            """async expression => {
+              const kernel = jupyterapp.shell.currentWidget.sessionContext.session.kernel;
+              const asked = {code: "", silent: true, store_history: false, user_expressions: {value: expression}};
+              const {value} = (await kernel.requestExecute(asked).done).content.user_expressions;
+              return value.data?.["text/plain"] ?? `${value.ename}: ${value.evalue}`;
+            }""",
+            expression,
+        )
+        return ast.literal_eval(text)
 
     def slider(self, label: str):
         """The handle of the slider with this label, scrolled into view."""
