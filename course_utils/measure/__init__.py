@@ -1,4 +1,4 @@
-"""What does it take here? Honest timing, this machine, its roofs, its tokens.
+"""What does it take here? Honest timing, this machine, its roofs, its tokens; models, their quality and size.
 
 Names arrive on first use: torch and tokenizers load only when something is measured with them.
 """
@@ -28,10 +28,42 @@ _HOME = {
     "tier": "runtime",
     "count_tokens": "tokens",
     "token_pieces": "tokens",
+    "Loaded": "models",
+    "load": "models",
+    "load_folder": "models",
+    "random_llama": "models",
+    "Corpus": "corpus",
+    "documentation": "corpus",
+    "held_out": "corpus",
+    "Difference": "scores",
+    "Score": "scores",
+    "paired": "scores",
+    "accuracy": "quality",
+    "bits_per_byte": "quality",
+    "cloze": "quality",
+    "nearness": "quality",
+    "perplexity": "quality",
+    "peak_gpu_memory": "footprint",
+    "peak_memory": "footprint",
+    "saved": "footprint",
+    "saved_size": "footprint",
     "tokenizer": "tokens",
     "tokenizers": "tokens",
 }
-_MODULES = ("comparing", "intervals", "machine", "roofs", "runtime", "timing", "tokens")
+_MODULES = (
+    "comparing",
+    "corpus",
+    "footprint",
+    "intervals",
+    "machine",
+    "models",
+    "quality",
+    "roofs",
+    "runtime",
+    "scores",
+    "timing",
+    "tokens",
+)
 __all__ = sorted([*_HOME, *_MODULES])
 
 
