@@ -146,7 +146,7 @@ def _replaced(
     # deepcopy takes these for copies that it has made already: the large matrices are never copied.
     memo = {}
     with torch.inference_mode(False), torch.no_grad():
-        for path, linear in tqdm(layers.items(), desc=name, unit="layer", delay=1.0, leave=False):
+        for path, linear in tqdm(layers.items(), desc=name, unit="layer", delay=2.0, leave=False):
             try:
                 memo[id(linear)] = convert(path, linear)
             except ValueError as error:

@@ -8,6 +8,7 @@ Taught in: chapter 04.
 import os
 import shutil
 import tempfile
+import warnings
 import weakref
 from pathlib import Path
 
@@ -89,7 +90,10 @@ def load(path: Path, kernel: str = "auto", device: str = "cpu"):
 def _read(folder: Path, config, **options):
     from transformers import AutoModelForCausalLM
 
-    return AutoModelForCausalLM.from_pretrained(folder, quantization_config=config, **options)
+    with warnings.catch_warnings():
+        # Its own config wins but for the kernel, as it should.
+        warnings.filterwarnings("ignore", message="You passed `quantization_config`")
+        return AutoModelForCausalLM.from_pretrained(folder, quantization_config=config, **options)
 
 
 def _check(model, tokenizer, dataset, group_size: int) -> None:
