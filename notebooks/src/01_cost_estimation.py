@@ -331,9 +331,8 @@ log.rows.head(3)
 # Here nothing is dropped without a word. A line is either a row of the log, or in this list with its number.
 
 # %% id="log-bad-rows"
-for bad in log.bad_rows:
-    print(f"line {bad.line}: {bad.reason}")
 print(f"{len(log.rows):,} rows + {len(log.bad_rows)} bad = {log.lines:,} lines")
+log.bad_table().style.format(escape="html").hide(axis="index")
 
 # %% [markdown] id="bill"
 # **Predict.** What is the largest part of this bill: fresh input, cached input, or output?
@@ -363,6 +362,13 @@ bill.drivers().style.format({"usd": "{:,.2f}", "share": "{:.1%}"})
 # %% [markdown] id="drivers-meaning"
 # Spend is never even. One request in nine is a long document here, at a dear model, and these weigh six times as much
 # as all the chats. Look at the top of this table before you optimize anything.
+
+# %% [markdown] id="drivers-top-lead"
+# The dearest requests themselves, each with its line in the file, so that you can go and ask.
+
+# %% id="drivers-top"
+columns = ["line", "team", "feature", "model", "input_tokens", "output_tokens", "total_usd"]
+bill.top(3)[columns].style.format({"total_usd": "{:.2f}"}, thousands=",").hide(axis="index")
 
 # %% [markdown] id="prices"
 # ## 5. The same traffic at other prices
@@ -420,6 +426,14 @@ ahead = forecast.forecast_from_history(daily, months=12)
 low, high = growth.lo_per_month, growth.hi_per_month
 print(f"growth {growth.growth_per_month:.1%} a month (80 % interval {low:.1%} to {high:.1%})")
 
+# %% [markdown] id="forecast-doubling-predict"
+# **Predict.** At that rate, in how many months has the monthly bill doubled?
+
+# %% id="forecast-doubling"
+rates = growth.hi_per_month, growth.growth_per_month, growth.lo_per_month
+fast, likely, slow = (forecast.months_to_reach(1, 2, rate) for rate in rates)
+print(f"twice today's bill in {likely:.1f} months, {predicted(fast, slow, 'months')}")
+
 # %% id="forecast-figure"
 month, low, high = np.arange(1, 13), ahead.total_lo_usd, ahead.total_hi_usd
 band = Line("forecast, 80 % band", month, ahead.median_usd, lo=ahead.lo_usd, hi=ahead.hi_usd)
@@ -469,7 +483,7 @@ check("ch01.q5", growing_total_usd)
 # ## 7. A budget, and an alert that comes in time
 #
 # A budget alert at 100 % comes too late. Forecast the month while it runs: on which day will 50, 80 and 100 % be
-# passed?
+# reached?
 
 # %% id="budget-alert"
 budget_usd = 400  # assumed: yours to change
@@ -560,15 +574,16 @@ explorer(
 # ## 9. Your own log
 #
 # Put your export beside this notebook (in Colab: the folder symbol on the left) and write its name below. Needed
-# columns: a time, a model, input and output tokens. Optional: cached reads and writes, reasoning, team, feature,
-# batch. The names that OpenAI's, Anthropic's and Google's APIs and Azure's traces use are understood, gzip too. Where
-# no column says the model, pass it: `read_log(mine, model="gpt-5-mini")`. It stays on this machine.
+# columns: a time, a model, input and output tokens. Optional: cached reads, cache writes, those kept for an hour
+# (`cache_write_1h_tokens`), reasoning, team, feature, batch. The names that OpenAI's, Anthropic's and Google's APIs
+# and Azure's traces use are understood, gzip too; a column that nothing here reads is named below. Where no column
+# says the model, pass it: `read_log(mine, model="gpt-5-mini")`. It stays on this machine.
 
 # %% id="own-log-read"
 mine = "requests.csv"  # change me
 my_log = request_log.read_log(mine)
 my_bill = billing.bill(my_log)
-print(f"{my_log}: {my_bill.total}")
+print(my_log, my_bill.total, sep="\n")
 print(*(f"line {bad.line} is not in the bill: {bad.reason}" for bad in my_log.bad_rows[:10]), sep="\n")
 my_bill.by("month").style.format({"usd": "{:,.2f}", "share": "{:.1%}"}, thousands=",")
 
@@ -591,6 +606,16 @@ for utilization in (1.0, 0.5, 0.1):
     usd = cost.self_hosted_usd_per_mtok(2.5, 2000, utilization)
     print(f"utilization {utilization:4.0%}: {usd:5.2f} USD per million tokens (price and speed {assumed()})")
 print(f"break-even at {cost.break_even_utilization(2.5, 2000, api_usd_per_mtok=2.0):.0%} utilization")
+
+# %% [markdown] id="own-machine-volume-lead"
+# Turn it round: how many tokens a month pay for the rent? The API's side is its **blended price**: a request's cost
+# over all of its tokens, in and out. For the chat of section 2:
+
+# %% id="own-machine-volume"
+blended = cost.cost_per_mtok(price, chat)
+mtok = cost.break_even_mtok_per_month(2.5, blended)
+print(f"{price.model}: {blended:.2f} USD per million tokens, in and out (prices of {price.as_of})")
+print(f"below {mtok:,.0f} million a month the API is cheaper, however fast the GPU is (rent {assumed()})")
 
 # %% [markdown] id="q7-card" exercise="ch01.q7"
 # ### Exercise 7 · the price of an idle hour
