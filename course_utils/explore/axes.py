@@ -1,6 +1,6 @@
 """Where an axis starts and ends and which ticks it carries: decided here once, so both libraries agree.
 
-Limits are round numbers. In an explorer they are few: 1, 2, 5, 10, so that the axis stands still while a slider
+Limits are round numbers. In an explorer they are few: 1, 2, 3, 5, 10, so that the axis stands still while a slider
 moves, and the eye follows the curve. A static chart takes a nearer one, and fills its frame.
 """
 
@@ -12,10 +12,10 @@ import numpy as np
 from course_utils.explore import dates, formats
 from course_utils.explore.views import Chart, Line, View
 
-_COARSE = (1.0, 2.0, 5.0, 10.0)
+_COARSE = (1.0, 2.0, 3.0, 5.0, 10.0)
 _FINE = (1.0, 1.2, 1.4, 1.6, 1.8, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 6.0, 7.0, 8.0, 10.0)
 # Whole numbers are not divided; months are counted by the year's parts.
-_WHOLE_STEPS = _COARSE[:3]
+_WHOLE_STEPS = (1.0, 2.0, 5.0)
 _MONTH_STEPS = (1.0, 2.0, 3.0, 6.0, 12.0, 24.0, 36.0, 60.0, 120.0)
 # A linear axis starts at zero, unless even the lowest value lies above this share of the highest. An explorer's
 # axis gives zero up later: its data would else cross that line to and fro.

@@ -8,6 +8,7 @@ The front end is chosen by `frontend()`; the state behind it is the same in all 
 import threading
 import time
 from collections.abc import Callable, Mapping
+from importlib.util import find_spec
 
 from course_utils.explore.controls import Choice, Control, Slider, Toggle
 from course_utils.explore.frontend import frontend
@@ -133,7 +134,8 @@ def explorer(
 def _front_end() -> type[Explorer]:
     """The explorer of this front end; imported here, because only one of them is ever needed."""
     where = frontend()
-    if where == "colab":
+    # Without anywidget plotly has no FigureWidget: the pictures work everywhere.
+    if where == "colab" or (where == "lab" and find_spec("anywidget") is None):
         from course_utils.explore.colab import ColabExplorer
 
         return ColabExplorer

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from course_utils.explore import Chart, Choice, Line, Slider, View, explorer
+from course_utils.explore.colab import ColabExplorer
 
 ALL = ["lab", "colab", "static"]
 CHART = Chart("x", "Cost (USD)")
@@ -153,6 +154,13 @@ def test_the_moving_control_is_the_first_slider_unless_told():
     controls = {"model": Choice("a", ["a", "b"]), "share": Slider(0.5, 0.0, 1.0)}
     assert explorer(lambda model, share: line(share), controls, CHART).moving == "share"
     assert explorer(lambda model, share: line(share), controls, CHART, "model").moving == "model"
+
+
+def test_a_jupyter_without_anywidget_gets_pictures(make, monkeypatch):
+    monkeypatch.setitem(sys.modules, "anywidget", None)
+    made = make("lab")
+    assert isinstance(made, ColabExplorer)
+    assert made.view.title == "After two years you pay $449 a month"
 
 
 def test_importing_the_package_brings_in_no_drawing_library():
