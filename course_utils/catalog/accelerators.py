@@ -17,10 +17,11 @@ from course_utils.catalog.provenance import check_range, read_rows
 DTYPES = ("fp32", "tf32", "fp16", "bf16", "fp8", "int8", "fp4")
 
 # Words that people add and that tell two chips of the catalog apart nowhere.
-_FILLER = frozenset(
-    """nvidia amd intel google aws apple geforce tesla instinct generation hgx dgx gpu gpus oam
-    hbm2 hbm2e hbm3 hbm3e gddr6 gddr6x gddr7 cloud""".split()
-)
+_ADDED = """
+    nvidia amd intel google aws apple geforce tesla instinct generation hgx dgx gpu gpus oam
+    hbm2 hbm2e hbm3 hbm3e gddr6 gddr6x gddr7 cloud
+"""
+_FILLER = frozenset(_ADDED.split())
 # Words that make another chip of a name: an RTX 4070 is no RTX 4070 Ti.
 _VARIANT = frozenset({"ti", "super", "max", "ultra", "pro", "ada", "nvl"})
 

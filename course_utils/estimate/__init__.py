@@ -1,6 +1,7 @@
-"""What should it take? Closed forms: money, logs and forecasts here, roofs and engines beside them.
+"""What should it take? Closed forms: money, logs and forecasts, memory, roofs, engines and predictions.
 
-Names arrive on first use: pandas loads for a log, not for the price of one request.
+Names arrive on first use: pandas loads for a log, not for the price of one request. Where a module and its main
+function share a name (`predict`, `engine`, `precision`, `deployment`, `predict_file`), the name means the module.
 """
 
 from importlib import import_module
@@ -36,8 +37,57 @@ _HOME = {
     "budget_alert": "budget",
     "attainable_flop_per_s": "roofline",
     "ridge_flop_per_byte": "roofline",
+    "DoesNotFit": "memory",
+    "Fit": "memory",
+    "activation_bytes": "memory",
+    "fit": "memory",
+    "kv_bytes": "memory",
+    "kv_bytes_per_token": "memory",
+    "max_batch": "memory",
+    "state_bytes": "memory",
+    "weights_bytes": "memory",
+    "Precision": "precision",
+    "precisions": "precision",
+    "EngineSettings": "engine",
+    "chip_family": "engine",
+    "engines": "engine",
+    "Deployment": "deployment",
+    "parse_load": "deployment",
+    "Speed": "throughput",
+    "accepted_per_step": "throughput",
+    "Prediction": "predict",
+    "predict_rows": "predict",
+    "read_rows_csv": "predict_file",
+    "Bar": "uncertainty",
+    "half_width": "uncertainty",
+    "interval": "uncertainty",
+    "tornado": "uncertainty",
+    "usd_per_mtok": "uncertainty",
+    "usd_per_mtok_interval": "uncertainty",
+    "BASELINES": "baselines",
+    "baseline": "baselines",
 }
-_MODULES = ("billing", "budget", "cost", "forecast", "prompt_size", "request_log", "roofline", "sample_log")
+_MODULES = (
+    "baselines",
+    "billing",
+    "budget",
+    "cost",
+    "deployment",
+    "engine",
+    "forecast",
+    "memory",
+    "precision",
+    "predict",
+    "predict_file",
+    "prompt_size",
+    "request_log",
+    "roofline",
+    "sample_log",
+    "step",
+    "throughput",
+    "uncertainty",
+    "work",
+)
 __all__ = sorted([*_HOME, *_MODULES])
 
 

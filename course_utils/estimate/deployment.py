@@ -13,6 +13,8 @@ from course_utils.estimate.memory import DoesNotFit, Fit, fit
 from course_utils.estimate.precision import Precision, precision
 
 LOADS = ("max", "batch", "concurrency", "rate")
+# Published tables mean the 80 GB card on the SXM board where they say no more.
+_SHORT = {"a100": "A100 SXM 80GB"}
 _RANGES = {
     "gpus": (1, 4096),
     "tp": (1, 1024),
@@ -79,7 +81,7 @@ def deployment(
     over by tp x pp serve more replicas; without `pp` they hold later layers instead if a model needs it.
     """
     shape = _found("model", model_name) if isinstance(model_name, str) else model_name
-    chip = _found("gpu", gpu) if isinstance(gpu, str) else gpu
+    chip = _found("gpu", _SHORT.get(gpu.strip().casefold(), gpu)) if isinstance(gpu, str) else gpu
     recipe = _found("precision", precision_name)
     settings = _found("engine", engine_name)
     gpus = _whole("gpus", gpus)
@@ -179,17 +181,29 @@ def _stamp(name: str):
     return path.stat().st_mtime_ns if path.is_file() else None
 
 
+_KINDS = {
+    "batch": "batch batch_size batchsize bs static_batch",
+    "concurrency": "concurrency concurrent conc concurrent_requests max_concurrency users clients num_users parallel",
+    "rate": "rate request_rate qps rps req/s requests/s requests_per_second reqs/s",
+    "max": "max max_load offline throughput max_throughput unlimited saturation",
+}
+_KIND = {word: kind for kind, written in _KINDS.items() for word in written.split()}
+
+
 def parse_load(text: str) -> tuple[str, float]:
-    """`max`, `batch=N`, `concurrency=N` or `rate=R` (requests per second) as (kind, number)."""
-    kind, _, number = str(text).strip().casefold().partition("=")
-    kind = kind.strip()
-    if kind == "max" and not number:
+    """`max`, `batch=N`, `concurrency=N` or `rate=R` (requests per second) as (kind, number).
+
+    `batch = 8`, `concurrency:16`, `bs 8`, `64 users`, `qps=2.5`, `offline` are understood. An infinite rate is `max`.
+    """
+    plain = str(text).strip().casefold().replace(",", "")
+    number = re.search(r"-?(?:\d+\.?\d*(?:e-?\d+)?|\.\d+|\binf(?:inity)?\b|\bnan\b)", plain)
+    word = plain if number is None else plain[: number.start()] + " " + plain[number.end() :]
+    word = "_".join(re.sub(r"[=:()]", " ", word).split()).replace("-", "_")
+    kind = _KIND.get(word.removesuffix("_req/s") or word) or _KIND.get(word)
+    value = math.nan if number is None else float(number.group())
+    if (kind == "max" and number is None) or (kind == "rate" and value == math.inf):
         return "max", math.inf
-    try:
-        value = float(number)
-    except ValueError:
-        value = math.nan
-    if kind not in LOADS[1:] or not (math.isfinite(value) and 0 < value <= 1e6):
+    if kind in (None, "max") or not (math.isfinite(value) and 0 < value <= 1e6):
         raise ValueError(
             f"load={text!r}: max, batch=N, concurrency=N or rate=R (requests/s) is needed, above 0"
         )

@@ -87,41 +87,57 @@ _ALIASES = {
     "triton": "trtllm",
     "nim": "trtllm",
     "llamacpppython": "llamacpp",
+    "llamaserver": "llamacpp",
+    "llamabench": "llamacpp",
+    "llamafile": "llamacpp",
+    "ggml": "llamacpp",
+    "koboldcpp": "llamacpp",
+    "ctransformers": "llamacpp",
     "ollama": "llamacpp",
     "lmstudio": "llamacpp",
     "hf": "transformers",
     "huggingface": "transformers",
     "hftransformers": "transformers",
+    "accelerate": "transformers",
     "pytorch": "transformers",
     "splitwise": "transformers",
+    "sgl": "sglang",
 }
 # Engines that people name and that no table here measures: the pooled constants, with their wider interval.
-_UNMEASURED = (
-    "tgi",
-    "lmdeploy",
-    "mlc",
-    "jetstream",
-    "neuron",
-    "deepspeed",
-    "openvino",
-    "exllama",
-    "other",
-    "any",
-)
+_WITHOUT_TABLES = """
+    tgi textgenerationinference huggingfacetgi hftgi lmdeploy turbomind mlc mlcllm jetstream maxtext neuron neuronx
+    optimum optimumhabana deepspeed deepspeedmii deepspeedfastgen mii openvino exllama exllamav2 exllamav3 tabbyapi
+    mlx mlxlm ktransformers lightllm rtpllm fastertransformer ctranslate2 flexgen onnxruntime max modular
+    dynamo aphrodite nanoflow fireworks powerinfer other any unknown
+"""
+_UNMEASURED = tuple(_WITHOUT_TABLES.split())
 
 
+@lru_cache(maxsize=1024)
 def engine(name: str) -> EngineSettings:
-    """Settings of the engine that `name` means. ValueError offers the nearest names."""
-    key = "".join(letter for letter in str(name).casefold() if letter.isalnum())
-    if key in _ENGINES or key in _ALIASES:
-        return _ENGINES[_ALIASES.get(key, key)]
-    if key in _UNMEASURED:
-        return _ENGINES["other"]
+    """Settings of the engine that `name` means, whatever its version: `vLLM 0.6`, `TensorRT-LLM v0.17`, `sglang-rocm`.
+
+    ValueError offers the nearest names.
+    """
+    text = str(name).casefold()
+    words = re.findall(r"[a-z]+(?:[-_. ]?(?:llm|cpp)\b)?", text)
+    whole = (_key(text), _key(re.sub(r"[-_ ]?v?\d[\w.+]*", "", text)))
+    # A scheduler's name may stand before the engine that it drives: dynamo-trt, mori-sglang.
+    for keys in (whole, list(map(_key, words))):
+        for key in keys:
+            if key in _ENGINES or key in _ALIASES:
+                return _ENGINES[_ALIASES.get(key, key)]
+        if not set(keys).isdisjoint(_UNMEASURED):
+            return _ENGINES["other"]
     known = [*_ENGINES, *_ALIASES, *_UNMEASURED]
     near = list(
-        dict.fromkeys(_ALIASES.get(one, one) for one in get_close_matches(key, known, n=4, cutoff=0.5))
+        dict.fromkeys(_ALIASES.get(one, one) for one in get_close_matches(_key(text), known, n=4, cutoff=0.5))
     )
     raise ValueError(f"engine={name!r}: no such engine; nearest: {', '.join(near or list(_ENGINES))}")
+
+
+def _key(text: str) -> str:
+    return "".join(letter for letter in text if letter.isalnum())
 
 
 def engines() -> tuple[EngineSettings, ...]:

@@ -5,6 +5,7 @@ check and place (`deployment`), sizes (`work`), seconds (`step`, `throughput`), 
 """
 
 import math
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -13,8 +14,8 @@ import numpy as np
 from course_utils.catalog.gpu_prices import cheapest
 from course_utils.estimate.deployment import Deployment, deployment
 from course_utils.estimate.throughput import speed
-from course_utils.estimate.uncertainty import half_width, interval, usd_per_mtok, usd_per_mtok_interval
-from course_utils.estimate.work import constants_of, work_of
+from course_utils.estimate.uncertainty import half_widths, interval, usd_per_mtok, usd_per_mtok_interval
+from course_utils.estimate.work import constants_of, labels, work_of
 
 INPUTS = ("model", "gpu", "gpus", "tp", "precision", "isl", "osl", "engine", "load")
 # Columns that a row may have besides; see `deployment`.
@@ -79,16 +80,18 @@ def _predictions(deployments: list[Deployment], prices: list[float | None]) -> l
     )  # fmt: skip
     result = []
     for one, price, rate, ttft, tpot, batch, overloaded in columns:
-        engine_name, kind = one.settings.name, "moe" if one.shape.experts else "dense"
-        low, high = interval(rate, half_width("out_tok_s_per_gpu", engine_name, kind, one.load))
+        widths = half_widths(
+            one.settings.name, "moe" if one.shape.experts else "dense", one.load, labels(one)[1]
+        )
+        low, high = interval(rate, widths["out_tok_s_per_gpu"])
         hour = _price(one.chip.name) if price is None else price
         result.append(
             Prediction(
                 rate,
                 low,
                 high,
-                *_ms(ttft, half_width("ttft_s", engine_name, kind, one.load)),
-                *_ms(tpot, half_width("tpot_s", engine_name, kind, one.load)),
+                *_ms(ttft, widths["ttft_s"]),
+                *_ms(tpot, widths["tpot_s"]),
                 usd_per_mtok(hour, rate),
                 *usd_per_mtok_interval(hour, low, high),
                 batch,
@@ -118,12 +121,14 @@ def predict_rows(rows):
     A row that can't be served has empty outputs and one sentence in `error`; the others go on. An open loop above
     capacity says so in `error` and keeps what capacity gives, but no TTFT. ValueError if a column is missing.
     """
-    missing = [name for name in INPUTS if name not in rows.columns]
+    columns = {_column(name): name for name in rows.columns}
+    missing = [name for name in INPUTS if name not in columns]
     if missing:
         raise ValueError(f"columns {', '.join(missing)} are missing; needed: {', '.join(INPUTS)}")
-    extra = [name for name in MORE_INPUTS if name in rows.columns]
+    wanted = [name for name in (*INPUTS, *MORE_INPUTS) if name in columns]
+    table = rows[[columns[name] for name in wanted]].set_axis(wanted, axis=1)
     deployments, prices, placed, problems = [], [], [], [""] * len(rows)
-    for position, cells in enumerate(rows[[*INPUTS, *extra]].to_dict("records")):
+    for position, cells in enumerate(table.to_dict("records")):
         try:
             price = cells.pop("usd_per_gpu_hour", None)
             price = None if _empty(price) else _positive("usd_per_gpu_hour", price)
@@ -149,15 +154,32 @@ def predict_rows(rows):
     return result
 
 
+def _column(name) -> str:
+    return "_".join(str(name).strip().casefold().split())
+
+
+# "8x H100": the table counts the chips in the name.
+_COUNTED = re.compile(r"(\d+)\s*[x×*]\s*(.+)|(.+?)\s+[x×*]\s*(\d+)", re.IGNORECASE)
+
+
 def _deployment(cells: dict) -> Deployment:
-    """One row of a table; an empty cell takes the default where there is one."""
-    for name in ("model", "gpu", "engine", "load", "precision", "gpus", "isl", "osl"):
-        if _empty(cells[name]):
-            raise ValueError(f"{name} is empty; see `course predict --help` for what it holds")
+    """One row of a table. An empty cell takes the default if there is one; `gpus` and `tp` stand in for each other."""
     given = {name: value for name, value in cells.items() if not _empty(value)}
-    for name in ("kv_bits", "prefix_hit", "draft_tokens", "acceptance"):
+    if "gpu" in given and (counted := _COUNTED.fullmatch(str(given["gpu"]).strip())):
+        given["gpu"] = counted[2] or counted[3]
+        if "gpus" not in given and "tp" not in given:
+            given["gpus"] = int(counted[1] or counted[4])
+    for name in ("gpus", "tp", "pp", "attention_dp", "isl", "osl"):
+        if name in given:
+            given[name] = read_number(given[name])
+    for name in _NUMBERS:
         if name in given:
             given[name] = _number(name, given[name])
+    if "gpus" not in given and "tp" in given:
+        given["gpus"] = _number("tp", given["tp"]) * _number("pp", given.get("pp", 1))
+    for name in ("model", "gpu", "engine", "load", "precision", "gpus", "isl", "osl"):
+        if name not in given:
+            raise ValueError(f"{name} is empty; see `course predict --help` for what it holds")
     return deployment(
         str(given.pop("model")),
         str(given.pop("gpu")),
@@ -168,13 +190,32 @@ def _deployment(cells: dict) -> Deployment:
     )
 
 
+_NUMBERS = ("kv_bits", "prefix_hit", "draft_tokens", "acceptance")
+_EMPTY = frozenset({"", "-", "n/a", "na", "nan", "none", "null"})
+
+
 def _empty(value) -> bool:
-    return value is None or value == "" or (isinstance(value, float) and math.isnan(value))
+    if isinstance(value, str):
+        return value.strip().casefold() in _EMPTY
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
+def read_number(value):
+    """A number as people write it: `8`, `1,024`, `2k` (2048 tokens), `50%`, `$2.50`. Other text is left for the range
+    check to refuse in its own words."""
+    if not isinstance(value, str):
+        return value
+    text = value.strip().casefold().replace(",", "").replace("_", "").removeprefix("$")
+    scale = {"%": 0.01, "k": 1024}.get(text[-1:], 1)
+    try:
+        return float(text if scale == 1 else text[:-1]) * scale
+    except ValueError:
+        return value
 
 
 def _number(name: str, value) -> float:
     try:
-        return float(value)
+        return float(read_number(value))
     except (TypeError, ValueError):
         raise ValueError(f"{name}={value!r}: a number is needed") from None
 

@@ -1,7 +1,9 @@
 """`course predict rows.csv -o out.csv`: a table of deployments in, the same table with predictions out."""
 
+import contextlib
 import json
 import math
+import os
 import sys
 import time
 from pathlib import Path
@@ -22,9 +24,16 @@ def read_rows_csv(path: str | Path):
             f"rows={str(path)!r}: there is no such file; a CSV with {', '.join(INPUTS)} is needed"
         )
     try:
-        return pd.read_csv(path, dtype=dict.fromkeys(_TEXT, str), skipinitialspace=True)
+        table = pd.read_csv(
+            path, dtype=str, skipinitialspace=True, keep_default_na=False, encoding="utf-8-sig"
+        )
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise ValueError(f"{path.name} is not a CSV table: {error}") from None
+    for name in table.columns:
+        if "_".join(name.strip().casefold().split()) not in _TEXT:
+            with contextlib.suppress(ValueError, TypeError):
+                table[name] = pd.to_numeric(table[name].replace("", None))
+    return table
 
 
 def predict_file(rows: str | Path, out: str | Path | None = None, as_json: bool = False) -> int:
@@ -42,7 +51,11 @@ def predict_file(rows: str | Path, out: str | Path | None = None, as_json: bool 
         print(error, file=sys.stderr)
         return 2
     if out is not None:
-        result.to_csv(out, index=False, float_format="%.6g")
+        try:
+            write_whole(result, Path(out))
+        except OSError as error:
+            print(f"out={str(out)!r}: it can't be written ({error.strerror})", file=sys.stderr)
+            return 2
     bad = int((result["error"] != "").sum())
     if as_json:
         records = [
@@ -58,6 +71,16 @@ def predict_file(rows: str | Path, out: str | Path | None = None, as_json: bool 
     return 0
 
 
+def write_whole(table, out: Path) -> None:
+    """Write a CSV under a temporary name beside `out`, then rename: whoever reads `out` finds all of it or none."""
+    part = out.with_name(f".{out.name}.{os.getpid()}.part")
+    try:
+        table.to_csv(part, index=False, float_format="%.6g")
+        part.replace(out)
+    finally:
+        part.unlink(missing_ok=True)
+
+
 def _plain(value):
     """JSON has no NaN: an empty cell is null."""
     if isinstance(value, float):
@@ -69,7 +92,8 @@ def _table(result, most: int = 20) -> str:
     """The first rows, each metric with its interval."""
     lines = []
     for row in result.head(most).to_dict("records"):
-        where = f"{row['model']} on {row['gpus']} x {row['gpu']}, {row['precision']}, {row['engine']}, {row['load']}"
+        named = {"_".join(str(name).strip().casefold().split()): value for name, value in row.items()}
+        where = "{model} on {gpus} x {gpu}, {precision}, {engine}, {load}".format(**named)
         figures = [
             f"{name} {row[name]:.4g} [{row[name + '_lo']:.4g} to {row[name + '_hi']:.4g}]"
             for name in _SHOWN

@@ -8,6 +8,7 @@ half-width of 0.25 reads "between 1/1.28 and 1.28 times".
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -37,10 +38,25 @@ def conformal_half_width(log_errors, groups, level: float = LEVEL) -> float:
     return float(errors[order][min(np.searchsorted(reached, wanted - 1e-12), errors.size - 1)])
 
 
-def half_width(metric: str, engine_name: str, kind: str, load: str) -> float:
+def half_width(metric: str, engine_name: str, kind: str, load: str, family: str | None = None) -> float:
     """Calibrated log half-width of a metric: by engine, dense or moe, and load; the widest group that has enough
-    held-out groups stands in for one that hasn't. An engine that was never measured gets leave-one-engine-out's."""
-    return look_up(fitted("intervals")["half_width"][metric], engine_name, kind, load)
+    held-out groups stands in for one that hasn't. An engine that was never measured gets leave-one-engine-out's.
+
+    `family` is the chip's. On one that no table measured the interval is at least as wide as errors were on whole
+    families left out, each counting once; on one measured under other engines only, as on such pairs left out.
+    """
+    table = fitted("intervals")
+    width = look_up(table["half_width"][metric], engine_name, kind, load)
+    if family is not None and family not in table["families"].get(engine_name, ()):
+        known = any(family in measured for measured in table["families"].values())
+        width = max(width, table["half_width"][metric]["new_pair" if known else "new_family"])
+    return width
+
+
+@lru_cache(maxsize=4096)
+def half_widths(engine_name: str, kind: str, load: str, family: str) -> dict[str, float]:
+    """`half_width` of every metric."""
+    return {metric: half_width(metric, engine_name, kind, load, family) for metric in METRICS}
 
 
 def look_up(table: Mapping[str, float], engine_name: str, kind: str, load: str) -> float:

@@ -128,9 +128,7 @@ def test_tpot_grows_with_the_number_of_sequences(kind, n):
         "batch=0.5",
         "rate=-1",
         "rate=nan",
-        "rate=inf",
         "concurrency=1e9",
-        "qps=3",
     ],
 )
 def test_a_load_that_is_none_is_refused_with_what_would_be_right(text):

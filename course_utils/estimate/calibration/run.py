@@ -13,6 +13,11 @@ from course_utils.estimate.calibration.tables import published, source_of
 from course_utils.estimate.engine import fitted
 from course_utils.estimate.uncertainty import conformal_half_width, half_width, look_up
 
+UNMEASURED = (
+    "new_family: a chip family that no table measures (Volta and Turing, CPU, TPU, Gaudi, Trainium, Inferentia); the "
+    "80th percentile of errors on families left out whole, each family counting once. new_pair: a family measured "
+    "under other engines only; the same for pairs of engine and family left out. other: an engine left out."
+)
 # An interval of its own needs at least so many held-out groups; fewer borrow from the next wider kind.
 ENOUGH_GROUPS = 6
 
@@ -24,7 +29,8 @@ def fit_all(folder: Path, out: Path, as_of: str, note: Callable = lambda text: N
     deviations = fit(scored.data)
     spreads = spreads_of(scored.data, deviations)
     unseen = {
-        column: errors(scored, held_out(scored, column, note)) for column in ("shape", "chip", "engine_name")
+        column: errors(scored, held_out(scored, column, note))
+        for column in ("shape", "chip", "engine_name", "family", "pair")
     }
     header = {"as_of": as_of, "command": COMMAND}
     written = []
@@ -35,7 +41,13 @@ def fit_all(folder: Path, out: Path, as_of: str, note: Callable = lambda text: N
         written.append(_write(out / f"{name}.json", content))
     content = pooled_file(deviations, spreads, header | {"tables": _tables(scored.frame, folder)})
     written.append(_write(out / "pooled.json", content | {"error": _error(unseen, None)}))
-    written.append(_write(out / "intervals.json", header | {"half_width": half_widths(unseen)}))
+    families = scored.frame.groupby("engine_name").family.unique()
+    content = header | {
+        "families": {name: sorted(found) for name, found in families.items()},
+        "half_width": half_widths(unseen),
+        "unmeasured": UNMEASURED,
+    }
+    written.append(_write(out / "intervals.json", content))
     fitted.cache_clear()
     return written
 
@@ -87,11 +99,15 @@ def half_widths(unseen: dict[str, pd.DataFrame]) -> dict:
         table = _widths(pd.concat(more))
         strange = unseen["engine_name"][unseen["engine_name"].metric == metric]
         table["other"] = round(conformal_half_width(strange.log_error, _groups(strange)), 3)
+        for key, column in (("new_family", "family"), ("new_pair", "pair")):
+            strange = unseen[column][unseen[column].metric == metric]
+            table[key] = round(conformal_half_width(strange.log_error, strange[column]), 3)
         keys = zip(lines.engine_name, lines.kind, lines.load_kind, strict=True)
         relative = lines.log_error.abs().to_numpy() / [look_up(table, *key) for key in keys]
         factor = conformal_half_width(relative, _groups(lines))
         result[metric] = {
-            key: round(width * (1.0 if key == "other" else factor), 3) for key, width in table.items()
+            key: round(width * (1.0 if key in ("other", "new_family", "new_pair") else factor), 3)
+            for key, width in table.items()
         }
     return result
 

@@ -11,7 +11,7 @@ from course_utils.estimate.calibration.fit import METRICS, Data, data_of, fit, l
 from course_utils.estimate.calibration.names import table_gpu, table_model
 from course_utils.estimate.deployment import Deployment, deployment
 from course_utils.estimate.memory import DoesNotFit
-from course_utils.estimate.work import work_of
+from course_utils.estimate.work import labels, work_of
 
 # One shape under two names counts as one model: leaving out only one would be no test.
 _SAME = {"DeepSeek-R1": "DeepSeek-V3"}
@@ -64,6 +64,8 @@ def prepare(rows: pd.DataFrame) -> Scored:
     frame["chip"] = [one.chip.name for one in deployments]
     frame["kind"] = ["moe" if one.shape.experts else "dense" for one in deployments]
     frame["engine_name"] = [one.settings.name for one in deployments]
+    frame["family"] = [labels(one)[1] for one in deployments]
+    frame["pair"] = frame.engine_name + "/" + frame.family
     frame["load_kind"] = [one.load for one in deployments]
     groups = frame.groupby(["table", "shape", "chip"]).ngroup().to_numpy()
     measured = np.stack([frame.out_tok_s_per_gpu, frame.ttft_ms / 1e3, frame.tpot_ms / 1e3], axis=1).astype(
@@ -82,7 +84,7 @@ def _too_fast(one: Deployment, row) -> bool:
 
 
 def held_out(scored: Scored, column: str, note: Callable = lambda text: None) -> np.ndarray:
-    """Log predictions of every row by constants fitted without its group in `column` (shape, chip, engine_name).
+    """Log predictions of every row by constants fitted without its group in `column` (a name of `frame`'s).
 
     Each fit starts from the priors: nothing that it finds can come from the rows left out.
     """
@@ -105,7 +107,8 @@ def errors(scored: Scored, log_predicted: np.ndarray) -> pd.DataFrame:
         residual = scored.data.log_measured[:, position] - log_predicted[:, position]
         known = np.isfinite(residual)
         part = scored.frame.loc[
-            known, ["table", "shape", "chip", "kind", "engine_name", "precision", "load_kind"]
+            known,
+            ["table", "shape", "chip", "kind", "engine_name", "family", "pair", "precision", "load_kind"],
         ].copy()
         part["row"], part["metric"] = np.flatnonzero(known), metric
         part["log_error"] = residual[known]
