@@ -181,7 +181,7 @@ class JupyterLab:
         self._end_kernels()
 
     def _end_kernels(self) -> None:
-        """Kernels start sessions of their own: end those whose connection file lies in our runtime folder."""
+        """Kernels leave the server's group: end those whose connection file lies in our runtime folder."""
         for file in (self._folder / "runtime").glob("kernel-*.json"):
             for process in _processes_with(str(file)):
                 os.kill(process, signal.SIGKILL)
@@ -336,8 +336,10 @@ class Notebook:
 
     def close(self) -> None:
         """Close the page and end the kernel."""
-        self.page.evaluate("async () => { await jupyterapp.serviceManager.sessions.shutdownAll(); }")
-        self.page.context.close()
+        try:
+            self.page.evaluate("async () => { await jupyterapp.serviceManager.sessions.shutdownAll(); }")
+        finally:
+            self.page.context.close()
 
 
 @pytest.fixture(scope="session")
