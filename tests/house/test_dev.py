@@ -3,11 +3,14 @@
 import os
 import runpy
 import shutil
+import statistics
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 DEV = runpy.run_path(str(ROOT / "scripts" / "dev.py"), run_name="dev")
@@ -103,6 +106,42 @@ def test_any_other_failure_shows_the_end_of_the_log():
     assert "a.log" in said
 
 
+HARMLESS = ("audit", "--help")
+
+
+@pytest.fixture(scope="module")
+def installed():
+    """This checkout, whose environment stands: the first call makes it where it doesn't, or is out of date."""
+    done = dev(ROOT, *HARMLESS)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_second_run_installs_nothing_and_goes_straight_to_work(installed):
+    log = ROOT / ".venv" / "install.log"
+    before = log.stat().st_mtime_ns if log.exists() else None
+    done = dev(ROOT, *HARMLESS)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.lstrip().startswith("Usage: ")
+    assert (log.stat().st_mtime_ns if log.exists() else None) == before
+
+
+def test_second_run_costs_little_beside_python_itself(installed):
+    """All that the script does before the command takes over, within three starts of a Python with its imports."""
+
+    def start(code):
+        began = time.perf_counter()
+        subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+        return time.perf_counter() - began
+
+    imports = "import hashlib, os, runpy, shutil, signal, subprocess, sys, time, pathlib"
+    ready = "import runpy; runpy.run_path('scripts/dev.py', run_name='dev')['ensure_environment']()"
+    start(ready)
+    pairs = [(start(imports), start(ready)) for _ in range(7)]
+    bare, ours = (statistics.median(column) for column in zip(*pairs, strict=True))
+    print(f"python {bare * 1e3:.0f} ms, until the environment is known to stand {ours * 1e3:.0f} ms")
+    assert ours <= 3 * bare
+
+
 def test_unknown_command_lists_the_known_ones(clone):
     done = dev(clone, "labb")
     assert done.returncode == 2
@@ -132,3 +171,41 @@ def test_pins_are_rewritten_in_place():
     line = "      - plotly==6.0.1         # explorers\n"
     assert DEV["repin"](line, {"plotly": "7.1.0"}) == "      - plotly==7.1.0         # explorers\n"
     assert DEV["repin"]("torch==2.1.0+cpu\n", {"torch": "2.13.0"}) == "torch==2.13.0+cpu\n"
+
+
+# What calls these commands: the hooks before a commit, and the continuous integration.
+
+
+def test_hooks_before_a_commit_are_valid_and_call_programs_of_the_environment(installed):
+    config = ROOT / ".pre-commit-config.yaml"
+    programs = ROOT / ".venv" / "bin"
+    done = subprocess.run(
+        [programs / "pre-commit", "validate-config", config], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    hooks = [hook for repo in yaml.safe_load(config.read_text("utf-8"))["repos"] for hook in repo["hooks"]]
+    assert len(hooks) >= 5
+    called = {hook["id"]: hook["entry"].split()[0] for hook in hooks}
+    assert {id: name for id, name in called.items() if not os.access(ROOT / name, os.X_OK)} == {}
+    assert {Path(name).parent.as_posix() for name in called.values()} == {".venv/bin"}
+
+
+def test_ci_runs_the_tests_and_both_other_environments_and_stops_at_the_first_failure():
+    script = ROOT / ".ci" / "run"
+    assert os.access(script, os.X_OK)
+    assert subprocess.run(["bash", "-n", script]).returncode == 0
+    lines = script.read_text("utf-8").splitlines()
+    assert "set -euo pipefail" in lines
+    assert [line for line in lines if line.startswith("make ")] == [
+        "make test",
+        "make test-colab",
+        "make test-binder",
+    ]
+
+
+def test_ci_installs_chromium_only_where_it_is_missing():
+    lines = (ROOT / ".ci" / "run").read_text("utf-8").splitlines()
+    begin, end = lines.index("if ! command -v chromium >/dev/null; then"), lines.index("fi")
+    asks = [number for number, line in enumerate(lines) if "apt-get" in line]
+    assert any("install" in lines[number] and "chromium" in lines[number] for number in asks)
+    assert all(begin < number < end for number in asks)
