@@ -231,14 +231,23 @@ def converted(gguf: Path, name: str) -> Path:
 
     def make(folder: Path) -> None:
         import torch
+        from safetensors.torch import save_model
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
+        where = {"gguf_file": gguf.name, "local_files_only": True}
         with _quiet():
-            where = {"gguf_file": gguf.name, "local_files_only": True}
-            tokenizer = AutoTokenizer.from_pretrained(str(gguf.parent), **where)
-            model = AutoModelForCausalLM.from_pretrained(str(gguf.parent), dtype=torch.float16, **where)
-            tokenizer.save_pretrained(folder)
-            model.save_pretrained(folder)
+            AutoTokenizer.from_pretrained(str(gguf.parent), **where).save_pretrained(folder)
+            model = _complete(
+                AutoModelForCausalLM.from_pretrained(
+                    str(gguf.parent), dtype=torch.float16, output_loading_info=True, **where
+                )
+            )
+        # transformers counts the dequantized model as quantized still, and refuses to save it.
+        if hasattr(model.config, "quantization_config"):
+            del model.config.quantization_config
+        model.config.save_pretrained(folder)
+        model.generation_config.save_pretrained(folder)
+        save_model(model, str(folder / "model.safetensors"), metadata={"format": "pt"})
 
     return made_whole(cache_folder() / name, make)
 
@@ -290,9 +299,23 @@ def _pretrained(
 
     where = {"cache_dir": cache_dir, "local_files_only": local_files_only}
     with _quiet():
-        model = AutoModelForCausalLM.from_pretrained(source, dtype=getattr(torch, _check(dtype)), **where)
+        model = _complete(
+            AutoModelForCausalLM.from_pretrained(
+                source, dtype=getattr(torch, _check(dtype)), output_loading_info=True, **where
+            )
+        )
     model = model.to(device or tier_device()).eval()
     return Loaded(model, _tokenizer(source, **where), f"{label}, {dtype}")
+
+
+def _complete(loaded: tuple):
+    """The model, if every weight was in the file: transformers draws those that are missing at random."""
+    model, information = loaded
+    if missing := sorted(information["missing_keys"]):
+        raise ValueError(
+            f"the saved model lacks {len(missing)} weights, {missing[0]} first: fetch or save it again"
+        )
+    return model
 
 
 def _tokenizer(source: str, cache_dir: str | None = None, local_files_only: bool = True):

@@ -249,7 +249,11 @@ def _ids(tokenizer, text: str) -> list[int]:
 
 
 def _start(tokenizer) -> int:
-    for token in (tokenizer.bos_token_id, tokenizer.eos_token_id):
+    """The token between documents in training; SmolLM2's bos_token is another, which starts a chat's turn."""
+    between = tokenizer.convert_tokens_to_ids("<|endoftext|>")
+    if between == tokenizer.unk_token_id and tokenizer.unk_token != "<|endoftext|>":
+        between = None
+    for token in (between, tokenizer.bos_token_id, tokenizer.eos_token_id):
         if token is not None:
             return token
     raise ValueError("tokenizer has no token that starts or ends a text")
