@@ -8,6 +8,7 @@ import io
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
 from torch import nn
@@ -34,20 +35,21 @@ def apply(
     """
     chosen = _ready(name)
     options = _checked_options(chosen, options)
+    _check_device(chosen, model)
     if chosen.whole_model:
         converted = chosen.implementation().apply(model, **options)
     else:
+        from_linear = chosen.implementation().from_linear
         codes = _checked_codes(chosen, model, codes, skip)
-        convert = chosen.implementation().from_linear
-        converted = _replaced(
-            model,
-            skip,
-            chosen.name,
-            lambda path, linear: convert(
-                _finite(linear), **options | ({"quantized": codes[path]} if path in codes else {})
-            ),
-        )
-    converted.compressed_by = {"backend": name, "options": options, "skip": tuple(skip)}
+
+        def convert(path: str, linear: nn.Linear) -> nn.Module:
+            chosen_codes = {"quantized": codes[path]} if path in codes else {}
+            return from_linear(_finite(linear), **{**options, **chosen_codes})
+
+        converted = _replaced(model, skip, chosen.name, convert)
+    # Codes and calibration texts were for the conversion only.
+    kept = {key: value for key, value in options.items() if isinstance(value, int | float | str)}
+    converted.compressed_by = {"backend": name, "options": kept, "skip": list(skip)}
     return converted
 
 
@@ -73,11 +75,9 @@ def save(converted: nn.Module, path: str | Path) -> int:
     chosen, path = backend(made["backend"]), Path(path)
     if chosen.whole_model:
         return chosen.implementation().save(converted, path)
-    # Codes were an argument, and are in the state.
-    kept = {**made, "options": {key: value for key, value in made["options"].items() if key != "quantized"}}
-    partial = path.with_name(path.name + ".partial")
+    state, partial = converted.state_dict(), path.with_name(path.name + ".partial")
     try:
-        torch.save({"compressed_by": kept, "state": converted.state_dict()}, partial)
+        torch.save({"compressed_by": made, "layers": _shapes(converted, chosen), "state": state}, partial)
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
@@ -97,17 +97,16 @@ def load(path: str | Path, like: nn.Module | None = None) -> nn.Module:
         raise ValueError("like is None, expected a model of the same shapes as the saved one")
     try:
         content = torch.load(path, weights_only=True)
-        made, state = content["compressed_by"], content["state"]
-    except (KeyError, TypeError, EOFError, RuntimeError, ValueError) as error:
+        made, state, shapes = content["compressed_by"], content["state"], content["layers"]
+    except (KeyError, TypeError, EOFError, RuntimeError, ValueError, UnpicklingError) as error:
         raise ValueError(f"{path} does not hold a converted model: {type(error).__name__}") from error
+    _check_fits(path, shapes, linear_layers(like, made["skip"]))
     chosen = _ready(made["backend"])
     restore, taken = chosen.implementation().restore, set()
 
     def restored(name: str, linear: nn.Linear) -> nn.Module:
         prefix = f"{name}." if name else ""
         mine = {key: value for key, value in state.items() if key.startswith(prefix)}
-        if not mine:
-            raise ValueError(f"{path} has no layer {name!r}, expected the layers of `like`")
         taken.update(mine)
         return restore(
             linear, {key.removeprefix(prefix): value for key, value in mine.items()}, **made["options"]
@@ -154,11 +153,40 @@ def _replaced(
         return copy.deepcopy(model, memo).eval()
 
 
+def _shapes(model: nn.Module, chosen: Backend) -> dict[str, list[int]]:
+    """Inputs and outputs of each converted layer, by name."""
+    kind = chosen.implementation()
+    return {
+        name: [module.in_features, module.out_features]
+        for name, module in model.named_modules()
+        if isinstance(module, kind)
+    }
+
+
+def _check_fits(path: Path, shapes: dict, layers: Mapping[str, nn.Linear]) -> None:
+    found = {name: [linear.in_features, linear.out_features] for name, linear in layers.items()}
+    for name in sorted({*shapes, *found}):
+        if shapes.get(name) != found.get(name):
+            raise ValueError(
+                f"{path} does not fit `like`: layer {name!r} is {shapes.get(name)} there, [inputs, outputs], "
+                f"and {found.get(name)} in `like`"
+            )
+
+
 def _ready(name: str) -> Backend:
     chosen = backend(name)
     if reason := chosen.why_not():
         raise RuntimeError(f"{name} does not run here: {reason}")
     return chosen
+
+
+def _check_device(chosen: Backend, model: nn.Module) -> None:
+    found = {parameter.device.type for parameter in model.parameters()} - set(chosen.devices)
+    if found:
+        where = " or ".join(chosen.devices)
+        raise ValueError(
+            f"model is on {found.pop()}, and {chosen.name} runs on {where}: model.to({chosen.devices[0]!r})"
+        )
 
 
 def _checked_options(chosen: Backend, options: dict) -> dict:

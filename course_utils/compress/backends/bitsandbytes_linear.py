@@ -28,6 +28,7 @@ def _errors_only():
 with _errors_only():
     import bitsandbytes as bnb
 
+PACKED_ROWS = 32
 NF4_BLOCK_SIZES = (32, 64, 128, 256, 512, 1024, 2048, 4096)
 
 
@@ -73,7 +74,8 @@ class BnbInt8Linear(bnb.nn.Linear8bitLt):
 
     def forward(self, x: Tensor) -> Tensor:
         # Given float16, bitsandbytes doesn't log a line per call about casting to it.
-        return super().forward(x.half()).to(x.dtype)
+        y = super().forward(x.reshape(-1, self.in_features).half())
+        return y.to(x.dtype).reshape(*x.shape[:-1], self.out_features)
 
 
 class BnbNf4Linear(bnb.nn.Linear4bit):
@@ -96,6 +98,12 @@ class BnbNf4Linear(bnb.nn.Linear4bit):
                 f"a block size of {block_size} does not divide the layer's {linear.in_features} inputs"
             )
         layer = cls._empty(linear, linear.bias)
+        on_cpu = linear.weight.device.type == "cpu"
+        if on_cpu and layer.support_avx512bf16_for_cpu and linear.out_features % PACKED_ROWS:
+            raise ValueError(
+                f"the layer has {linear.out_features} outputs, expected a multiple of {PACKED_ROWS}: on this CPU "
+                "bitsandbytes packs that many together"
+            )
         layer.weight = bnb.nn.Params4bit(
             linear.weight.detach().clone(),
             requires_grad=False,
@@ -132,3 +140,11 @@ class BnbNf4Linear(bnb.nn.Linear4bit):
     def forward(self, x: Tensor) -> Tensor:
         with torch.no_grad():
             return super().forward(x.detach())
+
+    def _save_to_state_dict(self, destination: dict, prefix: str, keep_vars: bool) -> None:
+        state = self.weight.quant_state
+        if getattr(state, "packing_format_for_cpu", False):
+            # To save, bitsandbytes 0.50 unpacks the codes but leaves the scales transposed, so that they would
+            # belong to other blocks, in the file and in this layer: put them back in order first.
+            state.absmax = state.absmax.T.reshape(-1).float() if state.absmax.ndim == 2 else state.absmax
+        super()._save_to_state_dict(destination, prefix, keep_vars)

@@ -36,7 +36,9 @@ class DynamicInt8Linear(ConvertedLinear):
         return layer.eval()
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.ops.quantized.linear_dynamic(x.float(), self.packed, reduce_range=True).to(x.dtype)
+        flat = x.reshape(-1, self.in_features).float()
+        y = torch.ops.quantized.linear_dynamic(flat, self.packed, reduce_range=True)
+        return y.to(x.dtype).reshape(*x.shape[:-1], self.out_features)
 
     def get_extra_state(self) -> dict:
         """int8 codes and float32 scales: how torch packs them depends on the machine."""

@@ -19,6 +19,7 @@ class Backend:
     weight_bits    bits of a code; scales come on top
     home           "module:name" of what converts: a layer class, or for `whole_model` a module of functions
     options        what `apply` takes for it, with the defaults
+    devices        torch devices that the model may be on
     """
 
     name: str
@@ -27,6 +28,7 @@ class Backend:
     home: str
     needs: Needs = NOTHING
     options: dict = field(default_factory=dict)
+    devices: tuple[str, ...] = ("cpu",)
     whole_model: bool = False
 
     def why_not(self, at: Here | None = None) -> str | None:
@@ -51,13 +53,14 @@ class Backend:
 
 # A vector instruction set: without one, torch runs the int4 kernel as a scalar loop, slower than fp32.
 _VECTOR = ("AVX512", "AVX2")
+_BOTH = ("cpu", "cuda")
 _ONNX = Needs(("onnx", "onnxruntime"), "onnx")
 _GPTQ = ("transformers", "optimum", "gptqmodel")
 _GPTQ_OPTIONS = {"tokenizer": None, "dataset": None, "bits": 4, "group_size": 128, "desc_act": False}
 
 _BACKENDS = (
-    Backend("fp32", "4 bytes a weight, the reference", 32, "torch_linear:Fp32Linear"),
-    Backend("bf16", "weights and inputs rounded to bfloat16", 16, "torch_linear:Bf16Linear"),
+    Backend("fp32", "4 bytes a weight, the reference", 32, "torch_linear:Fp32Linear", devices=_BOTH),
+    Backend("bf16", "weights and inputs rounded to bfloat16", 16, "torch_linear:Bf16Linear", devices=_BOTH),
     Backend(
         "dynamic-int8",
         "torch.ao's dynamic int8 (deprecated), inputs rounded as they come",
@@ -81,6 +84,7 @@ _BACKENDS = (
         "bitsandbytes_linear:BnbInt8Linear",
         Needs(("bitsandbytes",)),
         {"threshold": 6.0},
+        _BOTH,
     ),
     Backend(
         "bnb-nf4",
@@ -89,6 +93,7 @@ _BACKENDS = (
         "bitsandbytes_linear:BnbNf4Linear",
         Needs(("bitsandbytes",)),
         {"block_size": 64},
+        _BOTH,
     ),
     Backend("ort-int8", "ONNX Runtime dynamic int8", 8, "onnx_linear:OrtInt8Linear", _ONNX),
     Backend(
@@ -106,6 +111,7 @@ _BACKENDS = (
         "gptq_model",
         Needs(_GPTQ, "gptq"),
         {**_GPTQ_OPTIONS, "kernel": "auto"},
+        _BOTH,
         whole_model=True,
     ),
     Backend(
@@ -115,6 +121,7 @@ _BACKENDS = (
         "gptq_model",
         Needs(_GPTQ, "gptq", compute_capability=(8, 0)),
         {**_GPTQ_OPTIONS, "kernel": "marlin"},
+        ("cuda",),
         whole_model=True,
     ),
     Backend(
@@ -123,6 +130,7 @@ _BACKENDS = (
         8,
         "fp8_linear:Fp8Linear",
         Needs(compute_capability=(8, 9)),
+        devices=("cuda",),
     ),
 )
 
