@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from course_utils.measure import models
-from course_utils.measure.models import converted, hub_reachable, load, load_folder, made_whole
+from course_utils.measure.conversion import cache_folder, converted, made_whole
+from course_utils.measure.models import hub_reachable, load, load_folder
 
 PROMPT = torch.tensor([[0, 5, 9, 13]])
 
@@ -217,9 +218,9 @@ def test_of_two_that_convert_at_once_the_first_wins(tmp_path):
 
 def test_the_cache_is_where_the_user_says(monkeypatch, tmp_path):
     monkeypatch.setenv("COURSE_CACHE", str(tmp_path))
-    assert models.cache_folder() == tmp_path
+    assert cache_folder() == tmp_path
     monkeypatch.delenv("COURSE_CACHE")
-    assert models.cache_folder().name == "course-utils"
+    assert cache_folder().name == "course-utils"
 
 
 # --- nonsense
