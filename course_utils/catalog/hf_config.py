@@ -17,7 +17,9 @@ _LAYER_NORM = frozenset(
 )
 # Families whose code ties the output matrix to the embeddings where the config says nothing.
 _TWO_MATRICES = _LAYER_NORM | {"nemotron", "arcee", "persimmon", "apertus"}
-_TIED = frozenset({"gpt2", "gemma", "gemma2", "gemma3", "gemma3_text", "opt", "bloom", "falcon", "smollm3"})
+_TIED = frozenset(
+    {"gpt2", "gemma", "gemma2", "gemma3", "gemma3_text", "opt", "bloom", "falcon", "smollm3", "cohere"}
+)
 _FOUR_NORMS = frozenset({"gemma2", "gemma3", "gemma3_text"})
 _QK_NORM = frozenset({"qwen3", "qwen3_moe", "gemma3", "gemma3_text"})
 _DELTA_NET = frozenset({"qwen3_next", "qwen3_5", "qwen3_5_text", "qwen3_5_moe", "qwen3_5_moe_text"})
@@ -100,9 +102,9 @@ def shape_fields(config: dict) -> dict:
             raise ValueError(f"{key}={config[key]!r}: such layers (model_type={family!r}) are not covered")
 
     layers = _whole(config, "num_hidden_layers", "n_layer", "num_layers")
-    hidden = _whole(config, "hidden_size", "n_embd", "d_model")
+    hidden = _whole(config, "hidden_size", "n_embd", "n_embed", "d_model")
     heads = _whole(config, "num_attention_heads", "n_head", "n_heads")
-    attention_bias = _flag(config, "attention_bias", default=family in _ALL_BIAS)
+    attention_bias = _flag(config, "attention_bias", default=family in _ALL_BIAS - {"gptj"})
     return {
         "layers": layers,
         "hidden_size": hidden,

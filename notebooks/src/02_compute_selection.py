@@ -417,8 +417,9 @@ show(view, Chart(**axes, y_scale="log", x_range=(0.07, 12), y_range=(0.02, 40)))
 #
 # How far to trust it: H100, B200 and MI300X, and the L40S's family, are in the measurements that the model was fitted
 # to (section 4). The T4 isn't, nor are the CPU, TPUs, Trainium and Inferentia: of these the model knows the data
-# sheets. It takes the mean of all engines that it knows, with the error that it made on engines left out. It can't
-# know what their compilers do to your model. Trainium 2 has no price in the catalog, so it has a speed and no dot:
+# sheets. Their intervals come from its errors on whole families of chips left out, and are wider. Where the engine
+# wasn't measured either, it takes the mean of those that it knows. It can't know what a compiler does to your model.
+# Trainium 2 has no price in the catalog, so it has a speed and no dot:
 
 # %% id="price-trainium"
 for name, maker in (("Trainium 2", "neuron"), ("TPU v6e", "jetstream"), ("H100 SXM", "trtllm")):
@@ -547,8 +548,8 @@ check("ch02.q5", node_usd_per_mtok)
 # ## 4. How good is this model?
 #
 # Every figure above rests on a prediction. `data/published_runs.csv` holds published measurements, picked by a rule
-# and not by hand: group all tables that we have by table, model and chip (those in the catalog), leave out rows that
-# can't be right, keep every third group, and of each the row in the middle.
+# and not by hand: group all tables that we have by table, model and chip (those in the catalog by then), leave out
+# rows that can't be right, keep every third group, and of each the row in the middle.
 #
 # **Predict.** What share of the predictions is off by more than a third?
 

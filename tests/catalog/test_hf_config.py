@@ -195,3 +195,35 @@ def test_a_file_that_is_no_json_is_refused(tmp_path):
 def test_a_path_that_leads_nowhere_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"no such file; a config\.json is needed"):
         model(tmp_path / "config.json")
+
+
+@pytest.mark.parametrize(
+    ("config", "parameters"),
+    [
+        (
+            {"model_type": "gptj", "n_layer": 28, "n_embd": 4096, "n_head": 16, "n_inner": None, "n_positions": 2048}
+            | {"activation_function": "gelu_new", "tie_word_embeddings": False, "vocab_size": 50400},
+            model("GPT-J-6B").parameters,
+        ),
+        (
+            {"model_type": "bloom", "n_embed": 14336, "n_layer": 70, "num_attention_heads": 112, "seq_length": 2048}
+            | {"vocab_size": 250880},
+            model("BLOOM-176B").parameters,
+        ),
+        (
+            {"model_type": "falcon", "hidden_size": 14848, "num_hidden_layers": 80, "num_attention_heads": 232}
+            | {"num_kv_heads": 8, "new_decoder_architecture": True, "multi_query": True, "vocab_size": 65024}
+            | {"max_position_embeddings": 2048, "bias": False},
+            model("Falcon-180B").parameters,
+        ),
+        (
+            {"model_type": "cohere", "hidden_size": 8192, "num_hidden_layers": 40, "num_attention_heads": 64}
+            | {"num_key_value_heads": 64, "intermediate_size": 22528, "vocab_size": 256000, "hidden_act": "silu"}
+            | {"max_position_embeddings": 8192, "use_qk_norm": False},
+            model("Command-R-35B").parameters,
+        ),
+    ],
+    ids=["gptj", "bloom", "falcon", "cohere"],
+)  # fmt: skip
+def test_configs_of_older_families_make_the_catalogs_shapes(tmp_path, config, parameters):
+    assert shape_of(tmp_path, config).parameters == parameters
