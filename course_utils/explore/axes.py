@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from course_utils.explore import dates, formats
-from course_utils.explore.views import Chart, Line, View
+from course_utils.explore.views import Chart, Points, View
 
 _COARSE = (1.0, 2.0, 3.0, 5.0, 10.0)
 _FINE = (1.0, 1.2, 1.4, 1.6, 1.8, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 6.0, 7.0, 8.0, 10.0)
@@ -21,6 +21,7 @@ _MONTH_STEPS = (1.0, 2.0, 3.0, 6.0, 12.0, 24.0, 36.0, 60.0, 120.0)
 # axis gives zero up later: its data would else cross that line to and fro.
 _ZERO_BELOW, _ZERO_BELOW_STEADY = 0.6, 0.9
 _BAR_ROOM = 1.06
+_POINT_ROOM = 0.03
 
 
 @dataclass(frozen=True)
@@ -128,6 +129,15 @@ def log_ticks(low: float, high: float, most: int = 7) -> tuple[float, ...]:
     return tuple(value for value in found if round(math.log10(value)) % every == 0)
 
 
+def _padded(low: float, high: float, scale: str) -> tuple[float, float]:
+    """Ends a little further out, where points would stand half outside; an amount stays above zero."""
+    if scale == "log":
+        factor = (high / low) ** _POINT_ROOM
+        return low / factor, high * factor
+    room = (high - low) * _POINT_ROOM
+    return (max(low - room, 0.0) if low >= 0 else low - room), high + room
+
+
 def plan_axis(
     low: float,
     high: float,
@@ -173,13 +183,19 @@ def plan_axes(view: View, chart: Chart, steady: bool = False) -> tuple[Axis, Axi
         names = view.bars[0].x
         across = Axis(-0.5, len(names) - 0.5, tuple(map(float, range(len(names)))), names, False, chart.x)
         return across, plan_axis(low, high, chart.y, chart.y_scale, chart.y_range, steady=steady)
+    points = any(isinstance(one, Points) for one in view.series)
+    # Round limits leave room by themselves, but at a point that is round.
+    if points and not steady:
+        low, high = _padded(low, high, chart.y_scale)
     up = plan_axis(low, high, chart.y, chart.y_scale, chart.y_range, steady=steady)
     left = min(float(one.x.min()) for one in view.series)
     right = max(float(one.x.max()) for one in view.series)
-    # Curves run edge to edge; points keep a margin, or half of a marker would stand outside.
-    tight = all(isinstance(one, Line) and len(one.x) > 1 for one in view.series)
+    # Curves run edge to edge; where points move, the axis stands still for them.
+    tight = left < right and not (points and steady)
     if view.series[0].dates:
-        return _plan_dates(left, right, chart.x, tight), up
+        return _plan_dates(left, right, chart.x, tight and not points), up
+    if points and not steady:
+        left, right = _padded(left, right, chart.x_scale)
     whole = all(bool((one.x == one.x.round()).all()) for one in view.series)
     across = plan_axis(
         left, right, chart.x, chart.x_scale, chart.x_range, tight=tight, whole=whole, steady=steady

@@ -1,6 +1,6 @@
 """How bars stand: upright or sideways, how thick, with or without their values. The same in both libraries."""
 
-from course_utils.explore import style
+from course_utils.explore import formats, style
 from course_utils.explore.views import View
 
 # Share of its place that a bar fills; the rest parts it from the next of its group.
@@ -25,6 +25,12 @@ def place(index: int, count: int) -> tuple[float, float]:
 def show_values(view: View) -> bool:
     """Whether bars carry their values: not where they are too many to read."""
     return len(view.bars) * len(view.bars[0].x) <= 16
+
+
+def value_texts(view: View, unit: str) -> list[list[str]]:
+    """The values as written beyond the bars, per series; all of one kind, for they stand side by side."""
+    texts = iter(formats.numbers([float(value) for one in view.bars for value in one.y], unit))
+    return [[next(texts) for _ in one.y] for one in view.bars]
 
 
 def height_px(view: View) -> int:

@@ -9,6 +9,7 @@ import matplotlib
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 
 from course_utils.explore import bars, formats, style
 from course_utils.explore.axes import plan_axes
@@ -165,6 +166,8 @@ def _draw_lines(axes, view: View) -> None:
 
 def _write_labels(axes, view: View, x, y, wide: float, tall: float) -> None:
     ends = line_labels(view, x, y, wide, tall)
+    # A rim of paper keeps a name legible where it has to lie on a line.
+    rim = [withStroke(linewidth=2, foreground=style.PAPER)]
     for label in [*ends, *point_labels(view, x, y, wide, tall, ends)]:
         axes.text(
             label.start_px[0] / wide,
@@ -176,11 +179,12 @@ def _write_labels(axes, view: View, x, y, wide: float, tall: float) -> None:
             ha={0: "left", 0.5: "center", 1: "right"}[SIDES[label.side][1][0]],
             va={0: "bottom", 0.5: "center", 1: "top"}[SIDES[label.side][1][1]],
             zorder=5,
+            path_effects=rim,
         )
 
 
 def _draw_bars(axes, view: View, chart: Chart, y, flat: bool) -> None:
-    unit = formats.unit_of(chart.y)
+    texts = bars.value_texts(view, formats.unit_of(chart.y))
     for index, one in enumerate(view.bars):
         start, thick = bars.place(index, len(view.bars))
         spans = None if one.lo is None else one.spans
@@ -195,8 +199,7 @@ def _draw_bars(axes, view: View, chart: Chart, y, flat: bool) -> None:
             error_kw={"ecolor": style.INK, "elinewidth": 1.2, "capsize": 3},
         )
         if bars.show_values(view):
-            texts = [formats.number(float(value), unit) for value in one.y]
-            axes.bar_label(drawn, texts, padding=4, size=style.TICK_PX * 72 / _DPI, color=style.INK)
+            axes.bar_label(drawn, texts[index], padding=4, size=style.TICK_PX * 72 / _DPI, color=style.INK)
     if len(view.bars) > 1:
         axes.legend(
             loc="lower right",

@@ -136,14 +136,14 @@ def _bar_labels(view: View, chart: Chart, flat: bool) -> dict | None:
     """Each bar's value beyond its end, and beyond its interval's."""
     if not bars.show_values(view):
         return None
-    places, ends, texts, sides = [], [], [], []
+    places, ends, sides = [], [], []
+    texts = [text for row in bars.value_texts(view, formats.unit_of(chart.y)) for text in row]
     beyond, before = ("right", "left") if flat else ("top", "bottom")
     for index, one in enumerate(view.bars):
         start, thick = bars.place(index, len(view.bars))
         for at, (value, low, high) in enumerate(zip(one.y, one.low, one.high, strict=True)):
             places.append(at + start + thick * bars.FILLED / 2)
             ends.append(float(high if value >= 0 else low))
-            texts.append(formats.number(float(value), formats.unit_of(chart.y)))
             sides.append(beyond if value >= 0 else before)
     x, y = (ends, places) if flat else (places, ends)
     return _texts(np.array(x), np.array(y), texts, sides, [style.INK] * len(texts), style.TICK_PX, 3)

@@ -91,6 +91,22 @@ def number(value: float, unit: str = "", significant: int = 3) -> str:
     return _write(scaled, decimals, suffix, unit, kind)
 
 
+def numbers(values: Sequence[float], unit: str = "", significant: int = 3) -> list[str]:
+    """Values that stand side by side, each as `number` writes it, but cents everywhere if anywhere.
+
+    `$10.00` beside `$6.88`. From $1,000 on, and below $1, each keeps its own digits.
+    """
+    texts = [number(value, unit, significant) for value in values]
+    plain = [1 <= abs(value) < 999.5 for value in values]
+    if kind_of(unit) == "money" and any("." in text for text, one in zip(texts, plain, strict=True) if one):
+        kind = kind_of(unit)
+        texts = [
+            _write(float(value), 2 if abs(value) < 100 or "." in text else 0, "", unit, kind) if one else text
+            for text, value, one in zip(texts, values, plain, strict=True)
+        ]
+    return texts
+
+
 def with_unit(value: float, unit: str = "", significant: int = 3) -> str:
     """Value and unit: `"12k requests"`, `"3.35 TB/s"`, `"$2.50 per hour"`, `"40 %"`."""
     text = number(value, unit, significant)

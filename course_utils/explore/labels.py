@@ -124,7 +124,7 @@ def point_labels(view: View, x: Axis, y: Axis, width: float, height: float, take
 
 
 def _marks(view: View, x: Axis, y: Axis, width: float, height: float) -> np.ndarray:
-    """Pixels that a name should not cover: points, and every few steps along the lines. Shape (n, 2)."""
+    """Pixels that a name should not cover: points, their error bars, and steps along the lines. Shape (n, 2)."""
     found = []
     for one in view.series:
         xs, ys = x.share(one.x) * width, y.share(one.y) * height
@@ -132,6 +132,11 @@ def _marks(view: View, x: Axis, y: Axis, width: float, height: float) -> np.ndar
             along = np.r_[0, np.cumsum(np.maximum(abs(np.diff(xs)), abs(np.diff(ys))))]
             steps = np.linspace(0, along[-1], int(min(along[-1], 4000) / 6) + 2)
             xs, ys = np.interp(steps, along, xs), np.interp(steps, along, ys)
+        elif one.lo is not None:
+            # Along the error bars.
+            share = np.linspace(0, 1, 9)[:, None]
+            ends = y.share(one.low) * height, y.share(one.high) * height
+            xs, ys = np.tile(xs, 9), (ends[0] + share * (ends[1] - ends[0])).ravel()
         found.append(np.column_stack([xs, ys]))
     return np.concatenate(found)
 
@@ -141,8 +146,7 @@ def _cost(box: tuple, marks: np.ndarray, width: float, height: float) -> float:
     left, low, right, top = box
     x_px, y_px = marks[:, 0], marks[:, 1]
     inside = (left - 2 < x_px) & (x_px < right + 2) & (low - 1 < y_px) & (y_px < top + 1)
-    # Off the plot's left, top or bottom edge it would be cut; to the right there is a margin.
-    outside = (left < 0) + (low < 0) + (top > height + 4) + (right > width + 60)
+    outside = (left < 0) + (low < 0) + (top > height + 4) + (right > width + 8)
     return int(inside.sum()) + 20 * outside
 
 

@@ -61,6 +61,13 @@ def test_a_readout_carries_the_unit_once(value, unit, text):
     assert formats.with_unit(value, unit) == text
 
 
+def test_values_side_by_side_have_cents_everywhere_if_anywhere():
+    assert formats.numbers([6.88, 10, 46.2, 619], "USD") == ["$6.88", "$10.00", "$46.20", "$619"]
+    assert formats.numbers([10, 46], "USD") == ["$10", "$46"]
+    assert formats.numbers([0.616, 1500, 3], "USD") == ["$0.616", "$1.5k", "$3"]
+    assert formats.numbers([14.7, 37], "tokens") == ["14.7", "37"]
+
+
 @pytest.mark.parametrize(
     ("label", "unit"),
     [
