@@ -17,7 +17,7 @@ def converted(gguf: Path, name: str) -> Path:
 
     def make(folder: Path) -> None:
         import torch
-        from safetensors.torch import save_model
+        from safetensors.torch import save_file
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
         where = {"gguf_file": gguf.name, "local_files_only": True}
@@ -33,7 +33,10 @@ def converted(gguf: Path, name: str) -> Path:
             del model.config.quantization_config
         model.config.save_pretrained(folder)
         model.generation_config.save_pretrained(folder)
-        save_model(model, str(folder / "model.safetensors"), metadata={"format": "pt"})
+        weights = model.state_dict()
+        if model.config.tie_word_embeddings:
+            weights.pop("lm_head.weight", None)  # the embedding's own storage: once is enough
+        save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
 
     return made_whole(cache_folder() / name, make)
 

