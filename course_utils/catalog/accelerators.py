@@ -113,7 +113,11 @@ def accelerator(name: str) -> Accelerator:
     if several:
         raise ValueError(f"name={name!r} fits several chips: {', '.join(several)}")
     near = get_close_matches(_squeeze(name), index, n=5, cutoff=0.5)
-    offer = list(dict.fromkeys(index[key].name for key in near))[:3] or [chip.name for chip in accelerators()]
+    offer = list(dict.fromkeys(index[key].name for key in near))[:3]
+    if not offer:
+        raise ValueError(
+            f"name={name!r}: no such chip in the catalog of {len(accelerators())}, nor one named alike"
+        )
     raise ValueError(f"name={name!r}: no such chip in the catalog; nearest: {', '.join(offer)}")
 
 

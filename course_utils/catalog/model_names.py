@@ -8,7 +8,7 @@ import re
 
 # Words that say how a checkpoint was tuned, packed or stored; none changes the shape.
 _SUFFIXES = """
-    instruct chat it hf base text preview thinking nonthinking dev meta aka model official exp kv cache pt ptpc
+    instruct chat it hf base text preview thinking nonthinking moe dev meta aka model official exp kv cache pt ptpc
     fp8 fp4 nvfp4 mxfp4 mxfp8 bf16 fp16 float16 bfloat16 int8 int4 w4a16 w8a8 w8a16 w4a8 w4a4 w4afp8 awq gptq gguf ggml
     exl2 mlx bnb 4bit 8bit 16bit q4 q8 f16 q40 q4km q4ks q5km q6k q80 k m s quantized dynamic static block tensor e4m3
     autoround marlin autofp8 a8 turbo tee unsloth original latest v0.1 v1 v1.0 v2 99 99.9

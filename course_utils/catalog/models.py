@@ -204,10 +204,10 @@ def model(name_or_config_path: str | Path) -> ModelShape:
         more = f" and {len(fits) - 8} more" if len(fits) > 8 else ""
         raise ValueError(f"name_or_config_path={text!r} fits several models: {', '.join(fits[:8])}{more}")
     near = get_close_matches(spellings(text)[-1], index, n=5, cutoff=0.5)
-    offer = list(dict.fromkeys(index[key].name for key in near))[:3] or [shape.name for shape in models()]
+    offer = list(dict.fromkeys(index[key].name for key in near))[:3]
     raise ValueError(
         f"name_or_config_path={text!r}: no such model in the catalog, and no path to a config.json; "
-        f"nearest: {', '.join(offer)}"
+        f"nearest: {', '.join(offer) or 'none'}"
     )
 
 

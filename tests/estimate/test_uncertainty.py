@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from course_utils.estimate.engine import engines
+from course_utils.estimate.engine import engines, fitted
 from course_utils.estimate.uncertainty import (
     METRICS,
     conformal_half_width,
@@ -87,3 +87,26 @@ def test_tornado_puts_the_widest_swing_first():
 def test_tornado_refuses_a_range_of_something_that_is_no_input():
     with pytest.raises(ValueError, match="'c', which is no input; there are a, b"):
         tornado(lambda a, b: a, {"a": 1, "b": 1}, {"c": (0, 1)})
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("family", ["volta", "tpu", "npu", "cpu"])
+def test_a_chip_of_a_family_that_no_table_measures_has_a_wider_interval(metric, family):
+    on_hopper = half_width(metric, "vllm", "dense", "concurrency", "hopper")
+    assert on_hopper == half_width(metric, "vllm", "dense", "concurrency")
+    assert half_width(metric, "vllm", "dense", "concurrency", family) > on_hopper
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_a_family_measured_under_other_engines_is_never_surer_than_the_engines_own(metric):
+    own = half_width(metric, "llamacpp", "dense", "batch", "ada")
+    assert half_width(metric, "llamacpp", "dense", "batch", "blackwell") >= own
+    assert half_width(metric, "llamacpp", "dense", "batch", "tpu") > own
+
+
+def test_the_intervals_name_the_families_that_each_engine_was_measured_on():
+    families = fitted("intervals")["families"]
+    assert "hopper" in families["vllm"]
+    assert "apple" in families["llamacpp"]
+    measured = {one for found in families.values() for one in found}
+    assert measured.isdisjoint({"volta", "tpu", "npu", "cpu"})
