@@ -44,7 +44,7 @@ class OrtLinear(ConvertedLinear):
     def forward(self, x: Tensor) -> Tensor:
         # [1, tokens, in]: MatMulNBits at accuracy level 4 is for inputs of three dimensions only.
         flat = x.detach().reshape(1, -1, self.in_features).float()
-        y = self.session.run(None, {"x": flat.numpy()})[0]
+        y = self.running.run(None, {"x": flat.numpy()})[0]
         return torch.from_numpy(y).to(x.dtype).reshape(*x.shape[:-1], self.out_features)
 
     def _started(self) -> "OrtLinear":
@@ -52,13 +52,13 @@ class OrtLinear(ConvertedLinear):
         options.intra_op_num_threads = torch.get_num_threads()
         # Each layer has its own pool: threads that spin while they wait would take the cores from the next one.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self.session = onnxruntime.InferenceSession(
+        self.running = onnxruntime.InferenceSession(
             self.graph.numpy().tobytes(), options, providers=["CPUExecutionProvider"]
         )
         return self.eval()
 
     def __getstate__(self) -> dict:
-        return {name: value for name, value in self.__dict__.items() if name != "session"}
+        return {name: value for name, value in self.__dict__.items() if name != "running"}
 
     def __setstate__(self, state: dict) -> None:
         super().__setstate__(state)
