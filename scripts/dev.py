@@ -16,7 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
-EXTRAS = "lab,torch,grade,dev"
+EXTRAS = "lab,torch,onnx,grade,dev"
 PREFERRED = ("3.13", "3.12", "3.11", "3.14")  # 3.13 is Colab's; for the newest, wheels come late
 # Measured: 2.3 GB on Linux with the CPU build of torch; the CUDA build brings about 5 GB more.
 NEEDED_GB_CPU, NEEDED_GB_CUDA = 3.5, 9.0
