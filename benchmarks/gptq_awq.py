@@ -1,6 +1,6 @@
 """GPTQ and AWQ of one block of SmolLM2-135M's shape: our code against llmcompressor, in one run.
 
-    python benchmarks/gptq_awq.py --python PATH [--sequences 128] [--tokens 512] [--repeats 1] [--threads 2]
+    python benchmarks/gptq_awq.py --python PATH [--sequences 128] [--tokens 512] [--repeats 1] [--threads 2] [--rows …]
 
 PATH is the interpreter of an environment with llmcompressor (scripts/make_fixtures.py says how to make one);
 it isn't in the course's own. Both sides get the same random weights (hidden 576; q, k, v, o, gate, up and
@@ -10,8 +10,9 @@ small call of its own that isn't timed. Three rows:
 - gptq, layers: Hessians and codes of the seven layers from their recorded inputs, no model around them;
 - gptq, block and awq, block: the whole call on a model of one block, forward passes included.
 
-Printed: seconds of each, the ratio theirs / ours (above 1: ours is faster), and how far each moved the model's
-last hidden states, as a share of their energy. JSON comes last.
+Printed: seconds of each, the ratio theirs / ours (above 1: ours is faster), the same ratio of CPU seconds, which
+a busy machine disturbs less (use --threads 1: waiting threads burn CPU), and how far each moved the model's last
+hidden states, as a share of their energy. JSON comes last.
 """
 
 import argparse
@@ -45,6 +46,7 @@ def main() -> None:
     options.add_argument("--tokens", type=int, default=512)
     options.add_argument("--repeats", type=int, default=1)
     options.add_argument("--threads", type=int, default=2)
+    options.add_argument("--rows", nargs="+", choices=ROWS, default=ROWS)
     options.add_argument("--side", choices=("ours", "theirs"), help=argparse.SUPPRESS)
     options.add_argument("--row", choices=ROWS, help=argparse.SUPPRESS)
     options.add_argument("--folder", help=argparse.SUPPRESS)
@@ -60,33 +62,44 @@ def run_both(chosen) -> None:
         f"one block, {chosen.sequences} × {chosen.tokens} tokens, {chosen.threads} threads, 4 bits, groups of {GROUP}"
     )
     print(
-        f"{'':<14}{'ours s':>9}{'theirs s':>10}{'ratio':>8}{'ours moved':>13}{'theirs moved':>14}", flush=True
+        f"{'':<14}{'ours s':>9}{'theirs s':>10}{'ratio':>8}{'cpu ratio':>11}{'ours moved':>13}{'theirs moved':>14}",
+        flush=True,
     )
     table = {}
     with tempfile.TemporaryDirectory() as folder:
         prepare(folder, chosen.sequences, chosen.tokens)
-        for row in ROWS:
+        for row in chosen.rows:
             runs = {"ours": [], "theirs": []}
             for _ in range(chosen.repeats):
                 for side, python in (("ours", sys.executable), ("theirs", chosen.python)):
                     if python:
                         runs[side].append(run_apart(python, side, row, folder, chosen.threads))
-            seconds = {
-                side: statistics.median(run["s"] for run in done) for side, done in runs.items() if done
-            }
-            moved = {side: done[-1]["moved"] for side, done in runs.items() if done}
-            ratio = seconds["theirs"] / seconds["ours"] if chosen.python else None
-            figures = (seconds["ours"], seconds.get("theirs"), ratio, moved["ours"], moved.get("theirs"))
-            formats = ((9, 2), (10, 2), (8, 2), (13, 5), (14, 5))
-            print(
-                f"{row:<14}" + "".join(cell(f, *form) for f, form in zip(figures, formats, strict=True)),
-                flush=True,
-            )
-            names = ("ours_s", "theirs_s", "ratio", "ours_moved", "theirs_moved")
-            table[row] = dict(zip(names, figures, strict=True))
+            table[row] = summary(runs)
+            formats = ((9, 2), (10, 2), (8, 2), (11, 2), (13, 5), (14, 5))
+            cells = (cell(value, *form) for value, form in zip(table[row].values(), formats, strict=True))
+            print(f"{row:<14}" + "".join(cells), flush=True)
     if not chosen.python:
         print("theirs was not run: pass --python PATH of an environment with llmcompressor")
     print(json.dumps(table))
+
+
+def summary(runs: dict) -> dict:
+    """Medians and ratios of a row; None where the other side wasn't run."""
+
+    def median(side, key):
+        return statistics.median(run[key] for run in runs[side]) if runs[side] else None
+
+    def ratio(key):
+        return median("theirs", key) / median("ours", key) if runs["theirs"] else None
+
+    return {
+        "ours_s": median("ours", "s"),
+        "theirs_s": median("theirs", "s"),
+        "ratio": ratio("s"),
+        "cpu_ratio": ratio("cpu_s"),
+        "ours_moved": median("ours", "moved"),
+        "theirs_moved": median("theirs", "moved"),
+    }
 
 
 def cell(value, width: int, digits: int) -> str:
@@ -140,13 +153,13 @@ def run_side(chosen) -> None:
             took = timed(lambda: block(model, ids, chosen.row))
         after = model.model(ids[:4]).last_hidden_state
     moved = ((after - before).square().sum() / before.square().sum()).item()
-    print(json.dumps({"s": took, "moved": moved}))
+    print(json.dumps(took | {"moved": moved}))
 
 
-def timed(call) -> float:
-    start = time.perf_counter()
+def timed(call) -> dict:
+    start, start_cpu = time.perf_counter(), time.process_time()
     call()
-    return time.perf_counter() - start
+    return {"s": time.perf_counter() - start, "cpu_s": time.process_time() - start_cpu}
 
 
 def recorded_inputs(model, ids) -> dict:
