@@ -51,8 +51,15 @@ def test_import_course_utils_costs_little_beside_python_itself():
     assert ours <= 3 * bare
 
 
-def test_no_file_is_over_a_megabyte():
-    assert [path.name for path in tracked() if path.stat().st_size > 1_000_000] == []
+# What may be larger, how large, and why.
+LARGE_FILES = {
+    "data/tiny_lm/model.safetensors": 16_000_000,  # trained weights: distillation needs a model that has learned
+}
+
+
+def test_no_file_is_over_a_megabyte_but_for_a_reason():
+    sizes = {path.relative_to(ROOT).as_posix(): path.stat().st_size for path in tracked()}
+    assert [name for name, size in sizes.items() if size > LARGE_FILES.get(name, 1_000_000)] == []
 
 
 def test_no_file_names_this_machine_or_a_registry():
@@ -76,5 +83,6 @@ def test_wheel_carries_the_data(tmp_path):
     code = "from course_utils.catalog import accelerator; print(accelerator('H100 SXM').name)"
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert done.stdout.strip() == "H100 SXM", done.stderr
+    assert (tmp_path / "course_utils" / "explore" / "live_figure.js").is_file()
     installed = {path.name for path in (tmp_path / "course_utils" / "_data").glob("*.csv")}
     assert installed == {path.name for path in (ROOT / "data").glob("*.csv")}
