@@ -68,8 +68,8 @@ def record(
 ) -> Recording:
     """Measure every case and write `folder/<name>.json`, whole. An interrupted run goes on where it stopped.
 
-    Rows wait in `folder/<name>.partial.jsonl`, one a line, until all are there; those of another seed or
-    another environment are thrown away. ValueError where two cases share a key.
+    Rows wait in `folder/<name>.partial.jsonl`, one a line, until all are there; those of another seed,
+    machine or version are thrown away. ValueError where two cases share a key.
     """
     from tqdm.auto import tqdm
 
@@ -78,7 +78,11 @@ def record(
     if len(set(keys)) < len(keys):
         raise ValueError(f"cases of {name!r}: key {max(keys, key=keys.count)!r} is there twice")
     folder.mkdir(parents=True, exist_ok=True)
-    partial, terms = folder / f"{name}.partial.jsonl", {"seed": seed, "environment": environment()}
+    here = describe()
+    hardware = here.gpu.name if here.gpu else f"{here.cpu}, {here.cores_usable:g} cores"
+    partial = folder / f"{name}.partial.jsonl"
+    # Not the day nor the threads: a run that is taken up tomorrow is the same run.
+    terms = {"seed": seed, "hardware": hardware, "versions": _versions()}
     done = _kept(partial, terms)
     # Anew, without the line that a crash cut off: the next row would be glued to it.
     _write_whole(partial, "".join(json.dumps(line) + "\n" for line in (terms, *done.values())))
@@ -88,13 +92,12 @@ def record(
                 done[key] = {"key": key, **measure()}
                 print(json.dumps(done[key]), file=file, flush=True)
                 os.fsync(file.fileno())
-    here = describe()
     made = Recording(
         name=name,
         rows=tuple(done[key] for key in keys),
-        hardware=here.gpu.name if here.gpu else f"{here.cpu}, {here.cores_usable:g} cores",
-        environment=terms["environment"],
-        versions=_versions(),
+        hardware=hardware,
+        environment=environment(),
+        versions=terms["versions"],
         command=f"course record {name} --seed {seed}",
         seed=seed,
         as_of=date.today().isoformat(),
