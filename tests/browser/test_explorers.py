@@ -125,10 +125,10 @@ def test_colab_s_explorer_replaces_its_picture(lab, write):
     assert not notebook.console_errors
 
 
-def test_the_site_s_explorer_moves_without_a_kernel(jupyter_lab, write, tmp_path):
+def test_the_site_s_explorer_moves_without_a_kernel(jupyter_lab, write, tmp_path, monkeypatch):
+    monkeypatch.setenv("COURSE_FRONTEND", "static")
     page_file = tmp_path / "index.html"
     write_page = f"""
-import os; os.environ["COURSE_FRONTEND"] = "static"
 {SET_UP}
 page = '<!doctype html><html data-content_root="./"><meta charset="utf-8"><body>' + make().html() + "</body>"
 open({str(page_file)!r}, "w", encoding="utf-8").write(page)
