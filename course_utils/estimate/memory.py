@@ -57,9 +57,10 @@ def parts(shape: ModelShape) -> Parts:
 
 
 def weights_bytes(shape: ModelShape, recipe: Precision | str) -> float:
-    """All weights in memory: quantized ones with their scales, embeddings and output matrix in 16 bits.
+    """All weights in memory: quantized ones with their scales, embeddings and output matrix as the recipe says (16
+    bits but for FP32 and GGUF).
 
-    A mixture of experts under an FP4 recipe keeps attention and shared layers wide, as published checkpoints do.
+    A mixture of experts under a recipe of 4 bits (GGUF aside) keeps attention and shared layers wide, as published checkpoints do.
     """
     recipe = precision(recipe) if isinstance(recipe, str) else recipe
     count = parts(shape)
@@ -119,7 +120,7 @@ def activation_bytes(shape: ModelShape, tokens_per_step: float) -> float:
 
 @dataclass(frozen=True)
 class Fit:
-    """How a model lies on its chips. `kv_pool_bytes` is for the whole replica (of tp x pp chips)."""
+    """How a model lies on its chips. `max_batch` is for the whole replica (of tp x pp chips)."""
 
     weights_bytes_per_chip: float
     usable_bytes_per_chip: float
@@ -129,6 +130,12 @@ class Fit:
     @property
     def kv_pool_bytes_per_chip(self) -> float:
         return self.usable_bytes_per_chip - self.weights_bytes_per_chip
+
+    @property
+    def has_margin(self) -> bool:
+        """Whether a tenth is left beside the weights and one sequence: what is advised should not just fit."""
+        taken = self.weights_bytes_per_chip + self.kv_bytes_per_sequence_per_chip
+        return self.max_batch >= 1 and self.usable_bytes_per_chip >= 1.1 * taken
 
 
 def fit(
@@ -164,24 +171,25 @@ def fit(
     if not 0 < memory_fraction <= 1:
         raise ValueError(f"memory_fraction={memory_fraction!r}: above 0 and at most 1 is needed")
     kv_bits = recipe.kv_bits if kv_bits is None else kv_bits
-    weights = weights_bytes_per_chip(shape, recipe, tp, pp, attention_dp)
-    sequence = kv_bytes(shape, context_tokens, kv_bits) * kv_share_per_chip(shape, tp // attention_dp)
-    sequence /= pp * attention_dp
-    usable = (
-        chip.memory_bytes - reserved_bytes - activation_bytes(shape, min(context_tokens, step_tokens)) / tp
-    )
-    usable = (
-        weights + memory_fraction * (usable - weights)
-        if of_free
-        else usable - (1 - memory_fraction) * chip.memory_bytes
-    )
-    batch = int((usable - weights) // sequence) if sequence else 1_000_000
-    if batch < 1:
-        missing = weights + sequence - usable
-        raise DoesNotFit(
-            _advice(shape, chip, recipe, tp * pp, context_tokens, missing, kv_bits, memory_fraction)
+
+    def place(recipe: Precision, tp: int) -> Fit:
+        weights = weights_bytes_per_chip(shape, recipe, tp, pp, attention_dp)
+        sequence = kv_bytes(shape, context_tokens, kv_bits) * kv_share_per_chip(shape, tp // attention_dp)
+        sequence /= pp * attention_dp
+        activations = activation_bytes(shape, min(context_tokens, step_tokens)) / tp
+        usable = chip.memory_bytes - reserved_bytes - activations
+        usable = (
+            weights + memory_fraction * (usable - weights)
+            if of_free
+            else usable - (1 - memory_fraction) * chip.memory_bytes
         )
-    return Fit(weights, usable, sequence, batch)
+        batch = int((usable - weights) // sequence) if sequence else 1_000_000
+        return Fit(weights, usable, sequence, batch)
+
+    placed = place(recipe, tp)
+    if placed.max_batch < 1:
+        raise DoesNotFit(_advice(shape, chip, recipe, tp, pp, context_tokens, kv_bits, placed, place))
+    return placed
 
 
 def weights_bytes_per_chip(
@@ -198,19 +206,19 @@ def max_batch(shape, chip, recipe="bf16", **placement) -> int:
     return fit(shape, chip, recipe, **placement).max_batch
 
 
-def _advice(shape, chip, recipe, chips, context, missing, kv_bits, fraction) -> str:
-    """One sentence: how much is missing, and what would fit."""
+def _advice(shape, chip, recipe, tp, pp, context, kv_bits, placed, place) -> str:
+    """One sentence: how much is missing, and what would fit, which `place` has tried."""
     need = weights_bytes(shape, recipe) + kv_bytes(shape, context, kv_bits)
-    ways = []
-    # Near the limit heads don't split evenly: leave a tenth.
-    enough = math.ceil(need * 1.1 / (fraction * chip.memory_bytes))
-    enough = max(2 ** math.ceil(math.log2(enough)), 2 * chips)
-    if enough <= 64:
-        ways.append(f"{enough} x {chip.name}")
+    missing = placed.kv_bytes_per_sequence_per_chip - placed.kv_pool_bytes_per_chip
+    chips, ways = tp * pp, []
+    wider = (2**n for n in range(1, 7) if tp < 2**n <= shape.heads and 2**n * pp <= 64)
+    for more in wider:
+        if place(recipe, more).has_margin:
+            ways.append(f"{more * pp} x {chip.name}")
+            break
     for name in ("fp8", "int4"):
         other = precision(name)
-        small = weights_bytes(shape, other) + kv_bytes(shape, context, kv_bits)
-        if other.weight_bits < recipe.weight_bits and small * 1.05 < fraction * chip.memory_bytes * chips:
+        if other.weight_bits < recipe.weight_bits and place(other, tp).has_margin:
             ways.append(f"{name} weights on the same {'chip' if chips == 1 else 'chips'}")
             break
     return (

@@ -98,8 +98,16 @@ def test_a_model_that_does_not_fit_says_what_is_missing_and_what_would_fit():
     assert "131.8 GiB" in str(caught.value) or "132" in str(caught.value)
 
 
-def test_what_is_advised_does_fit():
-    fit("Llama-3.1-70B", "H100 SXM", "bf16", tp=4)
+@pytest.mark.parametrize("chip", ["RTX 3080", "T4", "V100 SXM2 16GB", "L4"])
+@pytest.mark.parametrize("name", ["Llama-2-13B", "Qwen2.5-14B", "Llama-3.1-70B", "DeepSeek-V3"])
+def test_what_is_advised_does_fit(name, chip):
+    with pytest.raises(DoesNotFit) as caught:
+        fit(name, chip, "bf16", context_tokens=1200)
+    for way in str(caught.value).split("would fit: ")[1].split(" or "):
+        if way.endswith(chip):
+            fit(name, chip, "bf16", context_tokens=1200, tp=int(way.split(" x ")[0]))
+        elif "weights" in way:
+            fit(name, chip, way.split()[0], context_tokens=1200)
 
 
 def test_a_70b_model_in_fp8_on_one_h100_leaves_room_for_few_sequences():
