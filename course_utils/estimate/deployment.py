@@ -96,6 +96,8 @@ def deployment(
         raise ValueError(f"tp={tp}, pp={pp}: their product must divide gpus={gpus}")
     if tp % attention_dp:
         raise ValueError(f"attention_dp={attention_dp}: a divisor of tp={tp} is needed")
+    if tp // attention_dp > shape.heads:
+        raise ValueError(f"tp={tp}: {shape.name} has {shape.heads} attention heads to split among chips")
     isl, osl = _in_range("isl", isl), _in_range("osl", osl)
     # Benchmarks time lengths that a model wasn't trained for; far beyond them the row is a slip.
     if isl + osl > 8 * shape.max_context:

@@ -143,7 +143,7 @@ def predict_rows(rows):
         if found.overloaded:
             capacity = found.out_tok_s_per_gpu * one.gpus / one.osl
             problems[position] = (
-                f"rate={one.load_value:g} requests/s is more than these {one.gpus} chips sustain, "
+                f"rate={one.load_value:g} requests/s is more than {one.gpus} x {one.chip.name} sustain, "
                 f"about {capacity:.3g}: the queue grows without end"
             )
     values[~np.isfinite(values)] = np.nan

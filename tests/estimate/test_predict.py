@@ -124,9 +124,15 @@ def test_a_bad_row_gets_one_sentence_and_the_others_go_on(changes, says):
     assert result.loc[1, list(OUTPUTS)].notna().all()
 
 
+def test_heads_cannot_be_split_among_more_chips_than_there_are_heads():
+    says = predict_rows(_frame(_with(gpus=64, tp=64))).loc[0, "error"]
+    assert says == "tp=64: Llama-3.1-8B has 32 attention heads to split among chips"
+    assert not predict_rows(_frame(_with(gpus=64, tp=32))).loc[0, "error"]
+
+
 def test_an_overloaded_rate_keeps_its_capacity_and_says_so():
     result = predict_rows(_frame(_with(load="rate=100000"))).iloc[0]
-    assert "more than these 1 chips sustain" in result["error"]
+    assert "more than 1 x H100 SXM sustain" in result["error"]
     assert result["out_tok_s_per_gpu"] > 0
     assert math.isnan(result["ttft_ms"])
 
