@@ -473,7 +473,7 @@ show(View(title, curves, f"{note} Llama-3.1-8B, FP8"), Chart(**axes, y_scale="lo
 
 # %% [markdown] id="limit-meaning"
 # Each curve runs from one user (left, dear) to a full chip (right, cheap). Draw your limit as a vertical line: the
-# lowest curve at that line is your chip. No setting brings a T4 below 20 ms: reading 8 GB at 320 GB/s takes 25.
+# lowest curve at that line is your chip. No batch size brings a T4 below 20 ms: reading 8 GB at 320 GB/s takes 25.
 
 # %% [markdown] id="large"
 # ### The cheapest that fits
@@ -645,8 +645,9 @@ show(View(title, bars, note), Chart("", "price of a million output tokens (USD)"
 # %% [markdown] id="terms"
 # ## 6. On demand, reserved, spot
 #
-# A **reservation** is cheaper by the hour and paid for every hour. **Spot** is cheaper still, and taken away with
-# little notice. Here are one cloud's prices for the same chip.
+# A **reservation** is cheaper by the hour and paid for every hour. **Spot** is paid by the hour in use, for
+# less than on demand, and taken away with little notice. Here are one cloud's prices for the same chip: spot isn't
+# always the cheapest.
 
 
 # %% id="terms-prices"
@@ -800,7 +801,8 @@ show(View(title, Bars("", [*short], [*short.values()]), note), Chart("", "time s
 # %% [markdown] id="zones-meaning"
 # Zones of a region close together more often than chance: a shortage doesn't stop at a fence. And even independent
 # zones leave more than the one in a thousand, because every move between them costs a cold start of three minutes.
-# Another region, another *kind* of chip, or a replica more than you need helps more than a fourth zone.
+# Look to another region or another *kind* of chip before a fourth zone. One replica more than you need hardly helps:
+# a zone that closes takes two or three with it.
 #
 # ### Notice, and what a miss may cost
 #
