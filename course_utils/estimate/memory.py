@@ -60,7 +60,8 @@ def weights_bytes(shape: ModelShape, recipe: Precision | str) -> float:
     """All weights in memory: quantized ones with their scales, embeddings and output matrix as the recipe says (16
     bits but for FP32 and GGUF).
 
-    A mixture of experts under a recipe of 4 bits (GGUF aside) keeps attention and shared layers wide, as published checkpoints do.
+    A mixture of experts under a recipe of 4 bits (GGUF aside) keeps attention and shared layers wide, as published
+    checkpoints do.
     """
     recipe = precision(recipe) if isinstance(recipe, str) else recipe
     count = parts(shape)
