@@ -39,6 +39,7 @@ class Prediction:
     Output tokens per second and chip; milliseconds to the first token and per further token; US dollars per
     million output tokens at the cheapest on-demand price (NaN where the catalog has none). `batch` sequences
     decode at once per replica, of `max_batch` that fit. In an overloaded open loop TTFT grows without end: infinite.
+    Under the load `max` TTFT is that of a request that finds a free place, without the endless queue before it.
     """
 
     out_tok_s_per_gpu: float
@@ -84,6 +85,8 @@ def _predictions(deployments: list[Deployment], prices: list[float | None]) -> l
             one.settings.name, "moe" if one.shape.experts else "dense", one.load, labels(one)[1]
         )
         low, high = interval(rate, widths["out_tok_s_per_gpu"])
+        if one.load == "rate":  # no more tokens leave than arrivals ask for
+            high = max(rate, min(high, one.load_value * one.osl / one.gpus))
         hour = _price(one.chip.name) if price is None else price
         result.append(
             Prediction(

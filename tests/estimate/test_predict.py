@@ -213,3 +213,12 @@ def test_predict_file_refuses_a_file_that_is_no_table(tmp_path, capsys, content)
         source.write_text(content)
     assert predict_file(source) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_no_more_tokens_leave_an_open_loop_than_arrive():
+    row = {"precision_name": "bf16", "isl": 1000, "osl": 200, "engine_name": "vllm"}
+    calm = predict("Llama-3.1-8B", "H100 SXM", load="rate=5", **row)
+    assert calm.out_tok_s_per_gpu_hi == pytest.approx(5 * 200)
+    flooded = predict("Llama-3.1-8B", "H100 SXM", load="rate=500", **row)
+    assert flooded.overloaded
+    assert flooded.out_tok_s_per_gpu < flooded.out_tok_s_per_gpu_hi < 500 * 200
