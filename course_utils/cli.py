@@ -102,6 +102,29 @@ def predict(
 
 
 @app.command()
+def record(
+    name: Annotated[str | None, typer.Argument(help="Which; all are listed if none is given.")] = None,
+    seed: Annotated[int, typer.Option(help="Of whatever is drawn at random.")] = 0,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Forget an interrupted run.")] = False,
+) -> None:
+    """Measure a recording again on this machine and write data/recorded/NAME.json.
+
+    Chapters replay recordings where a machine can't, or a reader won't, measure that long. Interrupted, the
+    same command goes on where it stopped.
+    """
+    from course_utils.authoring.house import find_house
+    from course_utils.authoring.recordings import run_recording
+    from course_utils.authoring.tables import recordings_table
+
+    folder = find_house().root / "data" / "recorded"
+    if name is None:
+        recordings_table({path.stem for path in folder.glob("*.json")})
+        return
+    made = run_recording(name, folder, seed, fresh)
+    print(f"{len(made.rows)} rows in {(folder / name).relative_to(folder.parents[1])}.json, {made.label}")
+
+
+@app.command()
 def repo(
     slug: Annotated[str, typer.Argument(metavar="OWNER/NAME", help="The repository on GitHub.")],
     branch: Annotated[

@@ -1,6 +1,6 @@
 """The tables and the progress bar that `course` prints for people."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -9,7 +9,9 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from course_utils.authoring import recordings
 from course_utils.authoring.run import Run
+from course_utils.measure.recorded import recording
 
 _STYLES = {"ok": "green", "slow": "yellow"}
 
@@ -46,6 +48,18 @@ def audit_table(findings: Sequence[Any]) -> None:
         console().print(table)
     errors = sum(one.is_error for one in findings)
     console().print(f"{errors} errors, {len(findings) - errors} stale rows.")
+
+
+def recordings_table(there: Collection[str]) -> None:
+    """What can be recorded, and, of those in `there`, on what and when it was."""
+    table = Table()
+    for name in ("recording", "measures", "rows", "recorded on", "as of"):
+        table.add_column(name, justify="right" if name == "rows" else "left")
+    for one in recordings.RECORDABLES:
+        made = recording(one.name) if one.name in there else None
+        facts = (str(len(made.rows)), made.hardware, made.as_of) if made else ("", "not yet", "")
+        table.add_row(one.name, one.measures, *facts)
+    console().print(table)
 
 
 @contextmanager

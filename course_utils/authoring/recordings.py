@@ -1,0 +1,49 @@
+"""What `course record` can measure again, by name: one line a recording."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from importlib import import_module
+from pathlib import Path
+
+from course_utils.measure.recorded import Recording, record
+
+
+@dataclass(frozen=True)
+class Recordable:
+    """A recording of data/recorded/.
+
+    measures   what a row holds, in a line
+    home       "module:function"; the function takes the seed and returns the cases, (key, measure) pairs
+    """
+
+    name: str
+    measures: str
+    home: str
+
+    def cases(self) -> Callable:
+        """The function that makes the cases; imports what it needs."""
+        module, _, name = self.home.partition(":")
+        return getattr(import_module(module), name)
+
+
+RECORDABLES: tuple[Recordable, ...] = ()
+
+
+def recordable(name: str) -> Recordable:
+    """The recording of that name; ValueError offers the nearest names."""
+    names = {one.name: one for one in RECORDABLES}
+    if name in names:
+        return names[name]
+    near = get_close_matches(name, names) or sorted(names)
+    raise ValueError(
+        f"NAME is {name!r}, expected one of {', '.join(near) or 'none: there is no recording yet'}"
+    )
+
+
+def run_recording(name: str, folder: Path, seed: int = 0, fresh: bool = False) -> Recording:
+    """Measure it and write `folder/<name>.json`, whole; an interrupted run goes on where it stopped, unless `fresh`."""
+    chosen = recordable(name)
+    if fresh:
+        (folder / f"{name}.partial.jsonl").unlink(missing_ok=True)
+    return record(name, chosen.cases()(seed), folder, seed=seed)
