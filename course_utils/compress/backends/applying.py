@@ -4,16 +4,14 @@ Taught in: chapter 03.
 """
 
 import copy
-import io
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from pickle import UnpicklingError
 
 import torch
 from torch import nn
 from tqdm import tqdm
 
+from course_utils.compress.backends import stored
 from course_utils.compress.backends.registry import Backend, backend
 
 # The output layer decides between tokens and is often shared with the embedding: libraries leave it alone too.
@@ -54,17 +52,19 @@ def apply(
 
 
 def saved_bytes(model: nn.Module) -> int:
-    """Bytes that `save` would write: codes, scales, names and all. Any module will do, converted or not."""
+    """Bytes of the tensors that `save` would write: codes, scales and all. Any module will do, converted or not.
+
+    The file's header, some hundred bytes a layer, comes on top. What two names share counts once.
+    """
     if hasattr(model, "gptq_folder"):
         return backend("gptq").implementation().saved_bytes(model)
-    count = _Counter()
-    torch.save(model.state_dict(), count)
-    return count.bytes
+    return stored.stored_bytes(model.state_dict())
 
 
 def save(converted: nn.Module, path: str | Path) -> int:
-    """Write what `apply` returned to a file (a folder for gptq); returns its bytes. Nothing is left half-written.
+    """Write what `apply` returned to a safetensors file (for gptq, a folder); returns its bytes.
 
+    Nothing is left half-written.
     ValueError for a model that `apply` didn't convert.
     """
     made = getattr(converted, "compressed_by", None)
@@ -75,31 +75,22 @@ def save(converted: nn.Module, path: str | Path) -> int:
     chosen, path = backend(made["backend"]), Path(path)
     if chosen.whole_model:
         return chosen.implementation().save(converted, path)
-    state, partial = converted.state_dict(), path.with_name(path.name + ".partial")
-    try:
-        torch.save({"compressed_by": made, "layers": _shapes(converted, chosen), "state": state}, partial)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-    return path.stat().st_size
+    notes = {"compressed_by": made, "layers": _shapes(converted, chosen)}
+    return stored.write(path, converted.state_dict(), notes)
 
 
 def load(path: str | Path, like: nn.Module | None = None) -> nn.Module:
     """Read what `save` wrote. `like`: a model (or nn.Linear) of the same shapes, whose weights don't matter.
 
-    Only tensors and plain values are read, so that a file can't run code. ValueError for a file that isn't one
-    or doesn't fit `like`.
+    ValueError for a file that isn't one or doesn't fit `like`.
     """
     path = Path(path)
     if path.is_dir():
         return _ready("gptq").implementation().load(path)
     if like is None:
         raise ValueError("like is None, expected a model of the same shapes as the saved one")
-    try:
-        content = torch.load(path, weights_only=True)
-        made, state, shapes = content["compressed_by"], content["state"], content["layers"]
-    except (KeyError, TypeError, EOFError, RuntimeError, ValueError, UnpicklingError) as error:
-        raise ValueError(f"{path} does not hold a converted model: {type(error).__name__}") from error
+    state, notes = stored.read(path)
+    made, shapes = notes["compressed_by"], notes["layers"]
     _check_fits(path, shapes, linear_layers(like, made["skip"]))
     chosen = _ready(made["backend"])
     restore, taken = chosen.implementation().restore, set()
@@ -216,16 +207,3 @@ def _finite(linear: nn.Linear) -> nn.Linear:
                 f"its {name} holds values that are not finite, expected none: check the checkpoint"
             )
     return linear
-
-
-class _Counter(io.RawIOBase):
-    """A file that keeps only how much was written to it."""
-
-    bytes = 0
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data) -> int:
-        self.bytes += len(data)
-        return len(data)
