@@ -2,6 +2,7 @@
 
     python scripts/make_fixtures.py                   # builds an environment of its own in a temporary folder
     python scripts/make_fixtures.py --python PATH     # uses the interpreter of one that exists
+    python scripts/make_fixtures.py --only NAME       # leaves the other fixtures as they are
 
 llmcompressor pins an older transformers than the course uses, so it never enters the course's environment: this
 script installs it beside, runs itself there, and leaves only tests/compress/fixtures/*.safetensors and a JSON
@@ -26,6 +27,7 @@ REQUIREMENTS = (
     "compressed-tensors==0.19.0",
     "bitsandbytes==0.50.2",
 )
+NAMES = ("llmcompressor_gptq", "llmcompressor_pruning", "bitsandbytes", "compressed_tensors")
 SEED = 54
 ROWS, COLUMNS, TOKENS, GROUP, DAMPING = 64, 512, 640, 128, 0.01
 
@@ -33,21 +35,23 @@ ROWS, COLUMNS, TOKENS, GROUP, DAMPING = 64, 512, 640, 128, 0.01
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--python", help="interpreter of an environment that has the libraries")
+    options.add_argument("--only", choices=NAMES, help="make this fixture and no other")
     options.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     chosen = options.parse_args()
+    inside = [__file__, "--inside", *(["--only", chosen.only] if chosen.only else [])]
     if chosen.inside:
-        freeze()
+        freeze([chosen.only] if chosen.only else NAMES)
     elif chosen.python:
-        subprocess.run([chosen.python, __file__, "--inside"], check=True)
+        subprocess.run([chosen.python, *inside], check=True)
     else:
         with tempfile.TemporaryDirectory(prefix="fixtures-") as folder:
             venv.create(folder, with_pip=True)
             python = Path(folder, "Scripts" if sys.platform == "win32" else "bin", "python")
             subprocess.run([python, "-m", "pip", "install", "--quiet", *REQUIREMENTS], check=True)
-            subprocess.run([python, __file__, "--inside"], check=True)
+            subprocess.run([python, *inside], check=True)
 
 
-def freeze() -> None:
+def freeze(names) -> None:
     import torch
 
     torch.manual_seed(SEED)
@@ -56,9 +60,15 @@ def freeze() -> None:
     inputs = torch.randn(TOKENS, 64) @ torch.randn(64, COLUMNS) * 0.1 + torch.randn(TOKENS, COLUMNS)
     inputs[:, torch.randperm(COLUMNS)[:6]] *= 20
     inputs = inputs.half()
-    save("llmcompressor_gptq", gptq_of(weight, inputs), uses=("llmcompressor", "compressed-tensors"))
-    save("bitsandbytes", bitsandbytes_of(weight), uses=("bitsandbytes",))
-    save("compressed_tensors", rounding_of(weight), uses=("compressed-tensors",))
+    makers = {
+        "llmcompressor_gptq": (lambda: gptq_of(weight, inputs), ("llmcompressor", "compressed-tensors")),
+        "llmcompressor_pruning": (lambda: pruning_of(weight, inputs), ("llmcompressor",)),
+        "bitsandbytes": (lambda: bitsandbytes_of(weight), ("bitsandbytes",)),
+        "compressed_tensors": (lambda: rounding_of(weight), ("compressed-tensors",)),
+    }
+    for name in names:
+        make, uses = makers[name]
+        save(name, make(), uses)
 
 
 def gptq_of(weight, inputs):
@@ -94,6 +104,46 @@ def gptq_of(weight, inputs):
             f"{name}.scale": scale,
             f"{name}.zero": zero,
         }
+    return tensors
+
+
+def pruning_of(weight, inputs):
+    """Which weights llmcompressor's Wanda keeps, and what its SparseGPT makes of them; 30, 50, 70 % and 2:4.
+
+    Weight and inputs are those of llmcompressor_gptq.safetensors, so they aren't stored again.
+    """
+    import torch
+    from llmcompressor.modifiers.pruning.sparsegpt import sgpt_sparsify
+    from llmcompressor.modifiers.pruning.wanda import wanda_sparsify
+
+    layer = torch.nn.Linear(COLUMNS, ROWS, bias=False)
+    layer.weight.data = weight.float()
+    batch = inputs.float()[None]
+    hessian, _ = sgpt_sparsify.accumulate_hessian(batch, layer, sgpt_sparsify.make_empty_hessian(layer), 0)
+    scalars, _ = wanda_sparsify.accumulate_row_scalars(
+        batch, layer, wanda_sparsify.make_empty_row_scalars(layer), 0
+    )
+    tensors = {}
+    for name, sparsity, n, m in (
+        ("30", 0.3, 0, 0),
+        ("50", 0.5, 0, 0),
+        ("70", 0.7, 0, 0),
+        ("2of4", 0.5, 2, 4),
+    ):
+        kept = wanda_sparsify.sparsify_weight(layer, {layer: scalars.clone()}, sparsity, n, m)
+        tensors[f"wanda.{name}.kept"] = kept != 0
+        _, pruned = sgpt_sparsify.sparsify_weight(
+            layer,
+            {layer: hessian.clone()},
+            sparsity=sparsity,
+            prune_n=n,
+            prune_m=m,
+            block_size=128,
+            dampening_frac=DAMPING,
+            preserve_sparsity_mask=False,
+        )
+        tensors[f"sparsegpt.{name}.weight"] = pruned.detach()
+    assert not (weight == 0).any()  # so that a zero in a result is a weight that was pruned
     return tensors
 
 
