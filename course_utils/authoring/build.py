@@ -72,11 +72,11 @@ def instructor_notebook(master: Master, masters: Sequence[Master], repository: R
     first_code = next((i for i, cell in enumerate(master.cells) if cell.kind == "code"), len(master.cells))
     for position, cell in enumerate(master.cells):
         if position == first_code:
-            cells.append(v4.new_code_cell(frame.setup(repository), id="course-setup"))
+            cells.append(v4.new_code_cell(frame.setup(repository, master.course.colab), id="course-setup"))
         cells.append(notebook_cell(cell, master, masters))
     cells.append(v4.new_markdown_cell(frame.footer(repository, master, masters), id="course-footer"))
     metadata = {
-        "course": asdict(master.course),
+        "course": {key: value for key, value in asdict(master.course).items() if value != ()},
         "kernelspec": KERNELSPEC,
         "language_info": {"name": "python"},
     }

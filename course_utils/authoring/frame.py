@@ -48,13 +48,13 @@ def header(master: Master, masters: Sequence[Master]) -> str:
     return f"# {master.number:02} · {course.title}\n\n{facts}\n\n{neighbours(master, masters)}"
 
 
-def setup(repository: Repository) -> str:
-    """One visible cell for Colab, Binder and a machine of one's own.
+def setup(repository: Repository, packages: Sequence[str] = ()) -> str:
+    """One visible cell for Colab, Binder and a machine of one's own; `packages`: what this chapter needs besides.
 
     It installs the library only where it isn't importable. COURSE_SOURCE names another source for pip: a
     fork, or a folder in a class without internet.
     """
-    extras = "\n".join(f'        "{line} "' for line in wrap(" ".join(COLAB_EXTRAS), width=80))
+    extras = "\n".join(f'        "{line} "' for line in wrap(" ".join((*COLAB_EXTRAS, *packages)), width=80))
     return f"""\
 # Gets the course's library where it is missing (Colab). On Binder and after `make lab` it is there already.
 import importlib.util, os

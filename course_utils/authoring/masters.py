@@ -36,13 +36,17 @@ _CELL_START = re.compile(r"^# %%")
 
 @dataclass(frozen=True)
 class Course:
-    """A chapter's header: its title, the reader's minutes, the tier it is made for, and its budget."""
+    """A chapter's header: its title, the reader's minutes, the tier it is made for, and its budget.
+
+    colab: packages that this chapter needs and Colab lacks, where it needs more than the others.
+    """
 
     title: str
     minutes: int
     tier: str
     memory_mb: int
     seconds: int
+    colab: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -153,7 +157,7 @@ def _header(path: Path, text: str) -> tuple[dict[str, Any], int]:
 def _course(path: Path, header: dict[str, Any]) -> Course:
     values = header.get("course") or header.get("jupyter", {}).get("course") or {}
     wanted = tuple(Course.__dataclass_fields__)
-    missing, unknown = set(wanted) - set(values), set(values) - set(wanted)
+    missing, unknown = set(wanted) - set(values) - {"colab"}, set(values) - set(wanted)
     if missing or unknown:
         raise ValueError(
             f"{path}:1: `course:` in the header needs {', '.join(wanted)}; "
@@ -165,4 +169,7 @@ def _course(path: Path, header: dict[str, Any]) -> Course:
             raise ValueError(f"{path}:1: course.{name}={values[name]!r} must be a whole number above 0")
     if values["tier"] not in TIERS:
         raise ValueError(f"{path}:1: course.tier={values['tier']!r} must be one of {', '.join(TIERS)}")
-    return Course(**values)
+    colab = values.get("colab", [])
+    if not isinstance(colab, list) or not all(isinstance(name, str) for name in colab):
+        raise ValueError(f"{path}:1: course.colab={colab!r} must be a list of packages")
+    return Course(**{**values, "colab": tuple(colab)})

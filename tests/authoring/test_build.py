@@ -53,6 +53,14 @@ def test_builder_adds_badges_title_setup_and_footer_around_the_masters_cells(stu
     assert "5 minutes · any CPU · 300 MB" in student["course-header"].source
 
 
+def test_a_chapter_that_needs_more_packages_on_colab_installs_them_there(house, change, student):
+    assert "bitsandbytes" not in student["course-setup"].source
+    assert "colab" not in nbformat.reads(build_chapters(house)[0].student, as_version=4).metadata.course
+    change("  minutes: 5", "  minutes: 5\n#   colab: [bitsandbytes, fow-cache]")
+    (more,) = build_chapters(house)
+    assert "bitsandbytes fow-cache " in cells(more.student)["course-setup"].source
+
+
 def test_badges_lead_to_this_chapter_in_this_repository(student):
     badges = student["course-badges"].source
     assert "(https://colab.research.google.com/github/ada/costs/blob/main/notebooks/98_tiny.ipynb)" in badges

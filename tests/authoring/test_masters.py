@@ -38,6 +38,12 @@ def test_header_under_the_jupyter_key_is_read_too(master):
         ('id="imports"', 'id="course-x"', 15, "the builder's"),
         ("tier: cpu", "tier: tpu", 1, "one of cpu, gpu, replay"),
         ("minutes: 5", "minutes: soon", 1, "whole number above 0"),
+        (
+            "minutes: 5",
+            "minutes: 5\n#   colab: bitsandbytes",
+            1,
+            "course.colab='bitsandbytes' must be a list",
+        ),
         ("minutes: 5", "minuts: 5", 1, "missing: minutes, unknown: minuts"),
         ("tier: cpu", "tier: [cpu", 6, "not YAML"),
         (
