@@ -1,4 +1,4 @@
-"""Rounded keys and values: equal to transformers' QuantizedCache, within half a step, and as small as they should be."""
+"""Rounded keys and values: equal to transformers' QuantizedCache, within half a step, and as small as said."""
 
 import json
 from pathlib import Path
