@@ -16,7 +16,7 @@ import platform
 import shlex
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import date
 from importlib import metadata
 from pathlib import Path
@@ -28,11 +28,20 @@ SAMPLES = ("def read_table(path, sep=None, header=0)\n\n", "class Connection\n\n
 EVALUATED_BLOCKS, EVALUATED_CHARS = 64, 768
 
 
+@dataclass
+class History:
+    """How far a training is: steps done, the loss of each, and each run with its seconds and steps."""
+
+    step: int = 0
+    losses: list[float] = field(default_factory=list)
+    runs: list[dict] = field(default_factory=list)
+
+
 @dataclass(frozen=True)
 class Settings:
     """What decides the weights. `steps` alone may change on resuming: the record keeps every run."""
 
-    steps: int = 1200
+    steps: int = 5000
     batch: int = 8
     length: int = 256
     peak_lr: float = 3e-3
@@ -50,7 +59,7 @@ def main() -> int:
     work, out = arguments.work, arguments.out
     work.mkdir(parents=True, exist_ok=True)
     if arguments.fresh:
-        (work / "checkpoint.pt").unlink(missing_ok=True)
+        (work / "checkpoint.safetensors").unlink(missing_ok=True)
     text = prepare(work)
     model, history = train(settings, text, work, arguments)
     publish(model, settings, text, history, work, out)
@@ -144,10 +153,12 @@ def learning_rate(step: int, settings: Settings) -> float:
 
 
 def train(settings: Settings, text: dict, work: Path, arguments: argparse.Namespace):
-    """The trained model and its history: the loss of each step, and each run with its seconds and steps."""
+    """The trained model and its `History`."""
     import numpy as np
     import torch
     from tqdm.auto import tqdm
+
+    from course_utils.compress import distillation_checkpoints as checkpoints
 
     model = new_model(settings.seed, settings.length)
     matrices = [p for p in model.parameters() if p.ndim > 1]
@@ -161,11 +172,12 @@ def train(settings: Settings, text: dict, work: Path, arguments: argparse.Namesp
         betas=(0.9, 0.95),
         fused=True,
     )
-    step, losses, runs = _resume(work / "checkpoint.pt", settings, text, model, optimizer)
-    run = {"from_step": step, "steps": settings.steps, "seconds": 0.0, "cpu_seconds": 0.0}
+    history = _resumed(work, settings, text, model, optimizer)
+    losses = history.losses
+    run = {"from_step": history.step, "steps": settings.steps, "seconds": 0.0, "cpu_seconds": 0.0}
     run["command"] = shlex.join(["python", "scripts/train_tiny_lm.py", *sys.argv[1:]])
-    if step < settings.steps:  # a finished run that only publishes again is no training
-        runs.append(run)
+    if history.step < settings.steps:  # a finished run that only publishes again is no training
+        history.runs.append(run)
 
     forward = torch.compile(model) if arguments.compile else model
 
@@ -178,22 +190,13 @@ def train(settings: Settings, text: dict, work: Path, arguments: argparse.Namesp
     def save():
         run["seconds"] = round(time.monotonic() - start, 1)
         run["cpu_seconds"] = round(time.process_time() - cpu_start, 1)
-        state = {
-            "settings": asdict(settings),
-            "text": text["sha256"],
-            "step": step,
-            "losses": losses,
-            "runs": runs,
-            "model": model.state_dict(),
-            "optimizer": optimizer.state_dict(),
-        }
-        _whole(work / "checkpoint.pt", lambda path: torch.save(state, path))
+        checkpoints.save(work, _terms(settings, text), history, model, optimizer, best={})
 
-    with tqdm(total=settings.steps, initial=step, desc="training", unit="step", mininterval=2) as bar:
-        while step < settings.steps:
+    with tqdm(total=settings.steps, initial=history.step, desc="training", unit="step", mininterval=2) as bar:
+        while history.step < settings.steps:
             for group in optimizer.param_groups:
-                group["lr"] = learning_rate(step, settings)
-            rows = _rows(step, settings, pieces)
+                group["lr"] = learning_rate(history.step, settings)
+            rows = _rows(history.step, settings, pieces)
             batch = torch.from_numpy(
                 np.stack([ids[r * settings.length : (r + 1) * settings.length] for r in rows]).astype(
                     np.int64
@@ -210,14 +213,14 @@ def train(settings: Settings, text: dict, work: Path, arguments: argparse.Namesp
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
             losses.append(round(loss.item(), 4))
-            step += 1
+            history.step += 1
             bar.update()
             bar.set_postfix(loss=f"{sum(losses[-20:]) / len(losses[-20:]):.3f}", refresh=False)
             if time.monotonic() - saved > arguments.checkpoint_s:
                 save()
                 saved = time.monotonic()
     save()
-    return model.eval(), {"losses": losses, "runs": runs}
+    return model.eval(), history
 
 
 def _rows(step: int, settings: Settings, pieces: int):
@@ -233,25 +236,31 @@ def _rows(step: int, settings: Settings, pieces: int):
     return rows
 
 
-def _resume(path: Path, settings: Settings, text: dict, model, optimizer):
-    import torch
+def _resumed(work: Path, settings: Settings, text: dict, model, optimizer) -> History:
+    """A new history, or that of the checkpoint in `work`, whose weights go into `model` and `optimizer`."""
+    from course_utils.compress import distillation_checkpoints as checkpoints
 
-    if not path.exists():
-        return 0, [], []
-    state = torch.load(path, weights_only=True)
-    theirs = {**state["settings"], "steps": settings.steps}
-    if theirs != asdict(settings) or state["text"] != text["sha256"]:
-        raise SystemExit("The checkpoint was made with other settings or text; start again with --fresh.")
-    model.load_state_dict(state["model"])
-    optimizer.load_state_dict(state["optimizer"])
-    print(f"resuming at step {state['step']}", flush=True)
-    return state["step"], state["losses"], state["runs"]
+    try:
+        found = checkpoints.resumed(work, _terms(settings, text), model, optimizer)
+    except ValueError as error:
+        raise SystemExit(f"{error}, with --fresh") from None
+    if found is None:
+        return History()
+    print(f"resuming at step {found[0]['step']}", flush=True)
+    return History(**found[0])
+
+
+def _terms(settings: Settings, text: dict) -> dict:
+    """What a run must share with the checkpoint that it goes on from: all but the number of steps."""
+    terms = {**asdict(settings), "text": text["sha256"]}
+    del terms["steps"]
+    return terms
 
 
 # --- what is published -------------------------------------------------------------------------------------
 
 
-def publish(model, settings: Settings, text: dict, history: dict, work: Path, out: Path) -> None:
+def publish(model, settings: Settings, text: dict, history: History, work: Path, out: Path) -> None:
     """Weights in bf16, tokenizer, configuration and record into `out`, each file written whole."""
     import torch
     from transformers import PreTrainedTokenizerFast
@@ -268,9 +277,9 @@ def publish(model, settings: Settings, text: dict, history: dict, work: Path, ou
         "what": "a Llama-shaped language model trained on Python documentation",
         "parameters": sum(p.numel() for p in model.parameters()),
         "settings": asdict(settings),
-        "tokens_seen": len(history["losses"]) * settings.batch * settings.length,
+        "tokens_seen": len(history.losses) * settings.batch * settings.length,
         "text": text,
-        "runs": history["runs"],
+        "runs": history.runs,
         "hardware": _hardware(),
         "versions": {
             name: metadata.version(name) for name in ("torch", "transformers", "tokenizers", "numpy")
@@ -280,7 +289,7 @@ def publish(model, settings: Settings, text: dict, history: dict, work: Path, ou
         "as_of": date.today().isoformat(),
         "source": "scripts/train_tiny_lm.py",
         "loss_unit": "nats per token, mean over 10 steps",
-        "loss": [round(sum(part) / len(part), 4) for part in _tens(history["losses"])],
+        "loss": [round(sum(part) / len(part), 4) for part in _tens(history.losses)],
         "samples": [sample(fresh, prompt) for prompt in SAMPLES],
         "held_out": held_out_figures(fresh),
     }

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).resolve().parents[1]
-LINE = re.compile(r"^make test: (\d+) s on [\d.]+ cores? \(bound 360 s\)$", re.MULTILINE)
+LINE = re.compile(r"^make test: (\d+) s on [\d.]+ cores? \(bound 1200 s\)$", re.MULTILINE)
 
 
 @pytest.fixture

@@ -13,6 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
+
+from course_utils.compress import distillation_checkpoints as checkpoints
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "train_tiny_lm.py"
 spec = importlib.util.spec_from_file_location("train_tiny_lm", SCRIPT)
@@ -68,9 +71,9 @@ def test_each_width_is_a_multiple_of_128_and_the_size_as_promised():
 def test_training_lowers_the_loss_and_ends_in_a_checkpoint(work):
     settings = training.Settings(steps=6, batch=2, warmup=2)
     _, history = training.train(settings, {"sha256": "of two words"}, work, arguments())
-    assert len(history["losses"]) == 6
-    assert history["losses"][-1] < history["losses"][0]
-    assert torch.load(work / "checkpoint.pt", weights_only=True)["step"] == 6
+    assert len(history.losses) == 6
+    assert history.losses[-1] < history.losses[0]
+    assert checkpoints.step_of(work) == 6
 
 
 def test_a_killed_run_goes_on_from_its_last_checkpoint(work):
@@ -84,18 +87,19 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint(work):
     )
     try:
         end = time.monotonic() + 120
-        while not (work / "checkpoint.pt").exists() and run.poll() is None and time.monotonic() < end:
+        while not (work / checkpoints.FILE).exists() and run.poll() is None and time.monotonic() < end:
             time.sleep(0.1)
     finally:
         run.kill()
         run.wait()
-    state = torch.load(work / "checkpoint.pt", weights_only=True)
+    with safe_open(work / checkpoints.FILE, framework="pt") as file:
+        state = json.loads(file.metadata()["run"])
     assert len(state["losses"]) == state["step"] >= 1
     assert not (work / "out").exists(), "nothing is published before the end"
     settings = training.Settings(steps=state["step"] + 1, batch=1)
     _, history = training.train(settings, {"sha256": "of two words"}, work, arguments())
-    assert history["losses"][:-1] == state["losses"]
-    assert [run["from_step"] for run in history["runs"]] == [0, state["step"]]
+    assert history.losses[:-1] == state["losses"]
+    assert [run["from_step"] for run in history.runs] == [0, state["step"]]
 
 
 def test_a_checkpoint_of_another_text_or_seed_is_not_gone_on_with(work):

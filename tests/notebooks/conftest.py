@@ -1,4 +1,4 @@
-"""Chapters as tests: nbval runs every cell; one `course run` of each is shared by what looks at outputs."""
+"""Chapters as tests: nbval runs every cell as students get it; one `course run` of each master is shared."""
 
 from pathlib import Path
 
@@ -6,30 +6,25 @@ import nbformat
 import pytest
 from nbval.plugin import IPyNbFile
 
-from course_utils.authoring.build import build_chapters
-from course_utils.authoring.house import House, write_whole
+from course_utils.authoring.house import House
 from course_utils.authoring.run import run_chapters
 
 CELL_TIMEOUT_S = 120
 
 
 def pytest_collect_file(file_path, parent):
-    """`cells.nbval` stands for the cells of all chapters, so that a plain `pytest` runs them."""
+    """`cells.nbval` stands for the cells of all notebooks, so that a plain `pytest` runs them."""
     if file_path.name == "cells.nbval" and file_path.parent == Path(__file__).parent:
         return Chapters.from_parent(parent, path=file_path)
     return None
 
 
 class Chapters(pytest.File):
-    """The instructor's notebooks, built from the masters, and the student's, as they are committed."""
+    """The student's notebooks, as they are committed, every exercise blank."""
 
     def collect(self):
         self.config.option.nbval_cell_timeout = CELL_TIMEOUT_S
         house = House(Path(__file__).resolve().parents[2])
-        for built in build_chapters(house):
-            path = house.instructor / f"{built.name}.ipynb"
-            write_whole(path, built.instructor)
-            yield Chapter.from_parent(self, path=path, name=f"instructor {built.name}")
         for path in sorted(house.student.glob("*.ipynb")):
             yield Chapter.from_parent(self, path=path, name=f"student {path.stem}")
 
