@@ -41,6 +41,11 @@ COLAB_PACKAGES = [
     "requests==2.32.4",
     "httpx==0.28.1",
     "pillow==11.3.0",
+    "transformers==5.9.0",
+    "accelerate==1.13.0",
+    "tokenizers==0.22.2",
+    "safetensors==0.7.0",
+    "huggingface_hub==1.17.0",
 ]
 TORCH = "torch==2.13.0"
 
@@ -69,8 +74,11 @@ def colab():
 def bare_colab(colab):
     """As a new Colab runtime: our package and the extras of the set-up cell are not there."""
     from course_utils.authoring.frame import COLAB_EXTRAS
+    from course_utils.authoring.masters import read_masters
 
-    subprocess.run([colab, "-m", "pip", "uninstall", "-q", "-y", "course-utils", *COLAB_EXTRAS], check=True)
+    of_chapters = {name for one in read_masters(ROOT / "notebooks" / "src") for name in one.course.colab}
+    ours = ["course-utils", *COLAB_EXTRAS, *sorted(of_chapters)]
+    subprocess.run([colab, "-m", "pip", "uninstall", "-q", "-y", *ours], check=True)
     return colab
 
 
