@@ -125,12 +125,12 @@ def cases(seed: int) -> Iterable[tuple[str, Callable[[], dict]]]:
         }
 
     def through(make: Callable[[], LayerKv]) -> dict:
-        measured = perplexity_through(model, tokenizer, text, make, windows=16)
+        measured = perplexity_through(model, tokenizer, text, make, windows=8)
         shares = {f"held_share_{tokens}": held_share(make, tokens, *shape) for tokens in (512, 2047)}
         return row(measured, **shares)
 
     def limited(window: int | None, sinks: int) -> dict:
-        return row(perplexity_windowed(model, tokenizer, text, window, sinks, windows=8))
+        return row(perplexity_windowed(model, tokenizer, text, window, sinks, windows=4))
 
     yield "not rounded", lambda: through(GrowingKv)
     for key, (bits, keys, values) in ROUNDED.items():
