@@ -15,8 +15,29 @@ _HOME = {
     "read_pairs": "pairs",
     "Thresholds": "threshold",
     "Share": "threshold",
+    "Entry": "store",
+    "MemoryStore": "store",
+    "Store": "store",
+    "StoreUnavailable": "store",
+    "SqliteStore": "sqlite_store",
+    "Scope": "scope",
+    "history_key": "scope",
+    "Lookup": "cache",
+    "SemanticCache": "cache",
 }
-_MODULES = ("embedding", "guard", "pairs", "threshold", "wording")
+_MODULES = (
+    "cache",
+    "embedding",
+    "guard",
+    "index",
+    "money",
+    "pairs",
+    "scope",
+    "sqlite_store",
+    "store",
+    "threshold",
+    "wording",
+)
 __all__ = sorted([*_HOME, *_MODULES])
 
 

@@ -16,18 +16,13 @@ from course_utils.cache.semantic.wording import NUMBER_WORDS, plain_words
 
 CHECKS = ("number", "negation", "name", "order", "words")
 
-_NEGATIONS = frozenset(
-    ("not", "no", "never", "without", "none", "nobody", "nothing", "neither", "nor", "non")
-    + ("unless", "except", "stop", "avoid")
-)
+_NEGATIVE = """not no never without none nobody nothing neither nor non unless except stop avoid"""
+_NEGATIONS = frozenset(_NEGATIVE.split())
 _PREFIX = re.compile(r"(?:un|in|im|il|ir|non|dis|mis|de|anti)")
-_DATES = frozenset(
-    ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-    + ("weekday", "weekdays", "weekend", "weekends", "today", "tomorrow", "yesterday", "tonight")
-    + ("january", "february", "march", "april", "may", "june", "july", "august", "september")
-    + ("october", "november", "december", "am", "pm", "noon", "midnight", "half", "double", "twice")
-    + ("once", "first", "second", "third", "last", "next")
-)
+_WHEN = """monday tuesday wednesday thursday friday saturday sunday weekday weekdays weekend weekends
+january february march april may june july august september october november december
+today tomorrow yesterday tonight am pm noon midnight half double twice once first second third last next"""
+_DATES = frozenset(_WHEN.split())
 
 
 @dataclass(frozen=True)
