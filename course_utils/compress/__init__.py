@@ -1,4 +1,4 @@
-"""How do we make it smaller? Rounding, packing, NF4, GPTQ, AWQ, SmoothQuant, each short enough to read.
+"""How do we make it smaller? Rounding, packing, NF4, GPTQ, AWQ, SmoothQuant, pruning, each short enough to read.
 
 Names arrive on first use: torch loads only when something is compressed.
 """
@@ -6,6 +6,7 @@ Names arrive on first use: torch loads only when something is compressed.
 from importlib import import_module
 
 _HOME = {
+    "Sparse": "masks",
     "Quantized": "rounding",
     "quantize": "rounding",
     "relative_error": "rounding",
@@ -42,10 +43,16 @@ _MODULES = (
     "distillation_training",
     "folding",
     "gptq",
+    "masks",
     "nf4",
     "packing",
+    "pruning",
+    "pruning_runs",
+    "recovery",
     "rounding",
     "smoothquant",
+    "sparsegpt",
+    "structured",
 )
 __all__ = sorted([*_HOME, *_MODULES])
 
