@@ -69,6 +69,27 @@ def test_held_out_bits_per_byte_are_what_the_record_says(tiny):
     assert score.mean == pytest.approx(figures["tiny"]["mean"], abs=0.005 if same else 0.3)
 
 
+def test_it_writes_python_documentation(tiny):
+    """Words that documentation is made of, none of them in a prompt."""
+    prompts = (
+        "def read_table(path, sep=None, header=0)\n\n",
+        "def reshape(a, order='C')\n\n",
+        "module json\n\n",
+    )
+    torch.manual_seed(0)
+    written = ""
+    for prompt in prompts:
+        ids = tiny.tokenizer("<|endoftext|>" + prompt, return_tensors="pt")["input_ids"]
+        told = tiny.model.generate(ids, max_new_tokens=150, do_sample=True, top_k=40, pad_token_id=0)
+        written += tiny.tokenizer.decode(told[0, ids.shape[1] :]).lower()
+    words = ("return", "the", "class", "value", "object", "parameters", "type")
+    assert sum(word in written for word in words) >= 4, written
+
+
+def test_it_packs_its_text_tighter_than_gzip():
+    assert RECORD["held_out"]["tiny"]["hi"] < RECORD["held_out"]["gzip_whole_text"]
+
+
 def test_it_knows_its_text_better_than_noise_does_and_smollm2_better_still(tiny):
     figures = RECORD["held_out"]
     pieces = blocks(held_out(), figures["chars_per_block"], 4)
