@@ -33,6 +33,16 @@ RECORDABLES: tuple[Recordable, ...] = (
         "perplexity of SmolLM2 through a KV cache in 8, 4 and 2 bits, and with a window",
         "course_utils.cache.kv_quality:cases",
     ),
+    Recordable(
+        "int4_tiny",
+        "the tiny model in 2 to 8 bits by rounding, GPTQ, AWQ and NF4: error, bytes, perplexity, seconds",
+        "course_utils.compress.grid:tiny_cases",
+    ),
+    Recordable(
+        "int4_smollm2",
+        "SmolLM2-135M in 3 to 8 bits by rounding, GPTQ, AWQ and NF4: error, bytes, perplexity, seconds",
+        "course_utils.compress.grid:smollm2_cases",
+    ),
 )
 
 

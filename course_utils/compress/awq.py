@@ -15,17 +15,17 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from course_utils.compress.blocks import Reading, Solution, check_model, compress_blocks
+from course_utils.compress.blocks import Reading
 from course_utils.compress.calibration import (
     InputStats,
     LayerResult,
     checked_linear,
     checked_stats,
     output_energy,
-    output_error,
     stats_of,
 )
 from course_utils.compress.folding import foldable, folded, rows_divided, source_of
+from course_utils.compress.quantizing import Chosen, quantize_blocks
 from course_utils.compress.rounding import (
     Quantized,
     checked_weight,
@@ -164,10 +164,9 @@ def quantize_model(
         raise ValueError(
             'per is "tensor", expected "channel" or a group size: folding scales rows of other layers'
         )
-    check_model(model, bits, per, scheme)
 
-    def solve(block: nn.Module, readings: list[Reading]) -> Solution:
-        scales, vectors, divisors, layers = {}, {}, {}, {}
+    def choose(block: nn.Module, readings: list[Reading]):
+        scales, vectors, divisors, chosen = {}, {}, {}, {}
         for reading in readings:
             source = source_of(block, reading.linears)
             scale = torch.ones_like(reading.stats.mean_abs)
@@ -181,17 +180,13 @@ def quantize_model(
             scales |= dict.fromkeys(reading.linears, scale)
         for reading in readings:
             for name, linear in reading.linears.items():
-                weight = linear.weight.float()
-                rtn = quantize(weight, bits, per, scheme).dequantize()
-                part = _rounded(weight, scales[name], reading.stats, bits, per, scheme, clip)
-                layers[name] = LayerResult(
-                    rows_divided(part, divisors.get(name)),
-                    output_error(weight, part.dequantize() / scales[name], reading.stats),
-                    output_error(weight, rtn, reading.stats),
-                )
-        return Solution(layers, vectors)
+                part = _rounded(linear.weight.float(), scales[name], reading.stats, bits, per, scheme, clip)
+                stored = rows_divided(part, divisors.get(name))
+                chosen[name] = Chosen(stored, part.dequantize() / scales[name])
+        return chosen, vectors
 
-    return compress_blocks(model, batches, solve, title=f"AWQ, {bits} bits", progress=progress)
+    title = f"AWQ, {bits} bits"
+    return quantize_blocks(model, batches, bits, per, scheme, choose, title=title, progress=progress)
 
 
 def _rounded(weight, scale, stats, bits, per, scheme, clip) -> Quantized:

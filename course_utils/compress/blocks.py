@@ -15,7 +15,15 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from course_utils.compress.calibration import InputStats, LayerResult, checked_stats
-from course_utils.compress.rounding import checked_weight, code_range, group_size, quantize, relative_error
+from course_utils.compress.nf4 import Nf4, quantize_nf4
+from course_utils.compress.rounding import (
+    Quantized,
+    checked_weight,
+    code_range,
+    group_size,
+    quantize,
+    relative_error,
+)
 
 
 @dataclass(eq=False)
@@ -95,11 +103,21 @@ def round_model(
     Their `error` is that of the weights, ‖W − Ŵ‖² / ‖W‖². ValueError as `check_model`: then nothing is changed.
     """
     check_model(model, bits, per, scheme)
+    return _each_rounded(model, lambda weight: quantize(weight, bits, per, scheme))
+
+
+def round_model_nf4(model: nn.Module, block: int = 64) -> dict[str, LayerResult]:
+    """Round every linear of the blocks to NF4, `block` weights to a scale, in place. Results as `round_model`."""
+    check_model(model, 4, "channel", "symmetric")
+    return _each_rounded(model, lambda weight: quantize_nf4(weight, block))
+
+
+def _each_rounded(model: nn.Module, rounded: Callable[[Tensor], Quantized | Nf4]) -> dict[str, LayerResult]:
     solutions = {}
     for where, block in blocks(model).items():
         solutions[where] = Solution({})
         for name, linear in linears(block, where).items():
-            codes = quantize(linear.weight, bits, per, scheme)
+            codes = rounded(linear.weight)
             error = relative_error(linear.weight, codes.dequantize())
             solutions[where].layers[name] = LayerResult(codes, error)
     return _written(blocks(model), solutions)

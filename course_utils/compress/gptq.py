@@ -14,22 +14,21 @@ Taught in: chapter 04.
 import torch
 from torch import Tensor, nn
 
-from course_utils.compress.blocks import Reading, Solution, check_model, compress_blocks
+from course_utils.compress.blocks import Reading
 from course_utils.compress.calibration import (
     InputStats,
     LayerResult,
     checked_linear,
     checked_stats,
-    output_error,
     stats_of,
 )
+from course_utils.compress.quantizing import Chosen, quantize_blocks
 from course_utils.compress.rounding import (
     Quantized,
     checked_weight,
     code_range,
     extremes,
     grid,
-    quantize,
     spread,
 )
 
@@ -137,30 +136,26 @@ def quantize_model(
     batches: as `blocks.compress_blocks`. Embeddings and lm_head stay as they are. On any error so does the
     whole model.
     """
-    check_model(model, bits, per, scheme)
+    options = {"damping": damping, "act_order": act_order}
 
-    def solve(_, readings: list[Reading]) -> Solution:
-        layers = {}
+    def choose(_, readings: list[Reading]):
+        chosen = {}
         for reading in readings:
-            # Rows don't depend on each other: q, k and v, which read the same input, are solved in one go.
             weights = [linear.weight.float() for linear in reading.linears.values()]
-            stacked = torch.cat(weights)
             if per == "tensor":
                 parts = [quantize_gptq(w, reading.stats, bits, per, scheme, **options) for w in weights]
             else:
-                whole = quantize_gptq(stacked, reading.stats, bits, per, scheme, **options)
+                # Rows don't depend on each other: q, k and v, which read the same input, are solved in one go.
+                whole = quantize_gptq(torch.cat(weights), reading.stats, bits, per, scheme, **options)
                 parts = _rows(whole, [len(weight) for weight in weights])
-            for name, weight, part in zip(reading.linears, weights, parts, strict=True):
-                rtn = quantize(weight, bits, per, scheme)
-                layers[name] = LayerResult(
-                    part,
-                    output_error(weight, part.dequantize(), reading.stats),
-                    output_error(weight, rtn.dequantize(), reading.stats),
-                )
-        return Solution(layers)
+            chosen |= {
+                name: Chosen(part, part.dequantize())
+                for name, part in zip(reading.linears, parts, strict=True)
+            }
+        return chosen, {}
 
-    options = {"damping": damping, "act_order": act_order}
-    return compress_blocks(model, batches, solve, title=f"GPTQ, {bits} bits", progress=progress)
+    title = f"GPTQ, {bits} bits"
+    return quantize_blocks(model, batches, bits, per, scheme, choose, title=title, progress=progress)
 
 
 def _rows(whole: Quantized, counts: list[int]) -> list[Quantized]:
