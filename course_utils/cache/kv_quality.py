@@ -14,7 +14,7 @@ from course_utils.cache.kv import GrowingKv, LayerKv, windowed
 from course_utils.cache.kv_model import for_model, step
 from course_utils.cache.kv_quantized import QuantizedKv
 from course_utils.measure.likelihood import identity, token_ids
-from course_utils.measure.scores import Score, score
+from course_utils.measure.scores import Difference, Score, paired, score
 
 # Caches of the recording, by key: bits, and which axis of keys and of values shares a scale.
 ROUNDED = {
@@ -143,6 +143,24 @@ def cases(seed: int) -> Iterable[tuple[str, Callable[[], dict]]]:
     yield "no window", lambda: limited(None, 0)
     for key, (window, sinks) in WINDOWS.items():
         yield key, lambda w=window, s=sinks: limited(w, s)
+
+
+def changes(rows: Iterable[dict], against: str) -> dict[str, Difference]:
+    """Change of perplexity of each row of the recording against row `against`, on the same windows of text.
+
+    ValueError where no row has that key. Rows of another setting are left out: they are no pair.
+    """
+    rows = list(rows)
+    scores = {
+        row["key"]: score(
+            "perplexity", "", "exponential", row["nats_per_window"], row["setting"], row["setting"]
+        )
+        for row in rows
+    }
+    if against not in scores:
+        raise ValueError(f"against={against!r}: one of {', '.join(scores)} is needed")
+    base = scores.pop(against)
+    return {key: paired(one, base) for key, one in scores.items() if one.setting == base.setting}
 
 
 def _spread(tokenizer, text: str, sequence: int, count: int) -> list[list[int]]:

@@ -1,9 +1,9 @@
 """Keys and values in few bits: keys rounded per channel, values per token, the newest tokens left as they are.
 
 A key's channels differ in size far more than its tokens do: a few channels are large in every token. A scale that is
-shared along a channel loses little there, one shared along a token loses the small channels. Values have no such
-channels, and a scale per token lets each be rounded alone. So `group_tokens` newest tokens wait in full precision
-until a whole group of each channel is there.
+shared along a channel loses little there, one shared along a token loses the small channels. Values hardly have such
+channels, and a scale per token lets each be rounded alone. A key has to wait for its group: the newest tokens, fewer
+than `group_tokens`, stay in full precision.
 
 A group of numbers x becomes whole numbers q = round((x − low) / step), with step = (high − low) / (2^bits − 1);
 low and step are kept in 16 bits. This is the rounding of transformers' `QuantizedCache` with the backend quanto,
