@@ -43,6 +43,11 @@ RECORDABLES: tuple[Recordable, ...] = (
         "SmolLM2-135M in 3 to 8 bits by rounding, GPTQ, AWQ and NF4: error, bytes, perplexity, seconds",
         "course_utils.compress.grid:smollm2_cases",
     ),
+    Recordable(
+        "int8_quality",
+        "perplexity of SmolLM2 in 8 bits: weights alone, and W8A8 in five ways",
+        "course_utils.compress.int8_quality:cases",
+    ),
 )
 
 

@@ -1,4 +1,4 @@
-"""Chapter 03, INT8: codes, zero points, scales, sizes, smoothing, speed-ups, verdicts, money."""
+"""Chapter 03, INT8: codes, zero points, scales, verdicts, sizes, smoothing, speed-ups, money."""
 
 from course_utils.grading.questions import Misconception, Property, Question
 
@@ -217,222 +217,7 @@ SCALES = Question(
 )
 
 
-# --- q4: bytes that are stored ------------------------------------------------------------------------------
-
-
-def stored_bytes(rows, columns, bits, group_size, scale_bytes):
-    codes = rows * columns * bits / 8
-    scales = rows * columns / group_size * scale_bytes
-    return codes + scales
-
-
-def size_inputs(rng):
-    yield 2048, 2048, 8, 2048, 4
-    yield 2048, 2048, 8, 64, 4
-    yield 4096, 14336, 4, 128, 2
-    for _ in range(5):
-        columns = int(rng.choice([512, 1024, 4096]))
-        yield (
-            int(rng.choice([256, 768, 3072])),
-            columns,
-            int(rng.choice([4, 8])),
-            int(rng.choice([32, 64, 128])),
-            int(rng.choice([1, 2])),
-        )
-
-
-SIZE = Question(
-    id="ch03.q4",
-    points=2,
-    asks="the bytes of a weight matrix of small codes with all its scales",
-    reference=stored_bytes,
-    inputs=size_inputs,
-    close=1e-6,
-    misconceptions=(
-        Misconception(
-            "bits for bytes",
-            lambda r, c, bits, g, s: r * c * bits + r * c / g * s,
-            "Your codes are counted in bits. A byte has 8 of them.",
-        ),
-        Misconception(
-            "scales forgotten",
-            lambda r, c, bits, g, s: r * c * bits / 8,
-            "You leave the scales out. Without them the codes mean nothing, and with small groups they are an eighth "
-            "of the file.",
-        ),
-        Misconception(
-            "one scale for the tensor",
-            lambda r, c, bits, g, s: r * c * bits / 8 + s,
-            "You count a single scale. There is one for each group of group_size weights.",
-        ),
-        Misconception(
-            "one scale a row",
-            lambda r, c, bits, g, s: r * c * bits / 8 + r * s,
-            "You count a scale for each row. A row has columns / group_size groups, each with its own.",
-        ),
-        Misconception(
-            "groups of one row only",
-            lambda r, c, bits, g, s: r * c * bits / 8 + c / g * s,
-            "You count the groups of one row. Every row has as many.",
-        ),
-        Misconception(
-            "scales in bits",
-            lambda r, c, bits, g, s: r * c * bits / 8 + r * c / g * s / 8,
-            "You divide the scales by 8 too: scale_bytes is in bytes already.",
-        ),
-    ),
-)
-
-
-# --- q5: what smoothing does to both sides ------------------------------------------------------------------
-
-
-def smoothed(x_max, w_max, alpha):
-    s = x_max**alpha / w_max ** (1 - alpha)
-    return x_max / s, w_max * s
-
-
-def smoothing_inputs(rng):
-    yield 80.0, 0.2, 0.5
-    yield 80.0, 0.2, 0.0
-    yield 80.0, 0.2, 1.0
-    for alpha in (0.5, 0.25, 0.6, 0.8):
-        yield round(float(rng.uniform(3, 300)), 1), round(float(rng.uniform(0.05, 0.9)), 3), alpha
-
-
-SMOOTH = Question(
-    id="ch03.q5",
-    points=3,
-    asks="(largest activation, largest weight) of a channel after SmoothQuant",
-    reference=smoothed,
-    inputs=smoothing_inputs,
-    close=1e-6,
-    misconceptions=(
-        Misconception(
-            "the wrong side divided",
-            lambda x, w, a: (x * (s := x**a / w ** (1 - a)), w / s),
-            "You multiply the activations, which are large already, and divide the weights: it must be the other "
-            "way round.",
-        ),
-        Misconception(
-            "alpha for one minus alpha",
-            lambda x, w, a: (x / (s := x ** (1 - a) / w**a), w * s),
-            "Your alpha works backwards: at 1, all of the difficulty should go to the weights. The activations get "
-            "the exponent alpha, the weights 1 − alpha.",
-        ),
-        Misconception(
-            "alpha ignored",
-            lambda x, w, a: (x / (s := (x / w) ** 0.5), w * s),
-            "You always share the difficulty in halves. Use alpha.",
-        ),
-        Misconception(
-            "weights multiplied into s",
-            lambda x, w, a: (x / (s := x**a * w ** (1 - a)), w * s),
-            "You multiply by the power of the weight's maximum. Where the weights are large already, s must be "
-            "smaller: divide.",
-        ),
-        Misconception(
-            "both divided",
-            lambda x, w, a: (x / (s := x**a / w ** (1 - a)), w / s),
-            "You divide both sides, and the product of the two is no longer what it was. What is taken from one is "
-            "given to the other.",
-        ),
-    ),
-    properties=(
-        Property(
-            "activation times weight stays what it was",
-            lambda f, x, w, a: abs(f(x, w, a)[0] * f(x, w, a)[1] / (x * w) - 1) < 1e-6,
-        ),
-    ),
-)
-
-
-# --- q6: what weights alone buy, and what both sides buy ----------------------------------------------------
-
-
-def speedups(tokens, fp16_tflop_per_s, int8_top_per_s, bandwidth_gb_per_s):
-    read_byte_s = 1 / (bandwidth_gb_per_s * 1e9)
-    fp16_s = 2 * tokens / (fp16_tflop_per_s * 1e12)
-    int8_s = 2 * tokens / (int8_top_per_s * 1e12)
-    before_s = max(2 * read_byte_s, fp16_s)
-    return before_s / max(read_byte_s, fp16_s), before_s / max(read_byte_s, int8_s)
-
-
-def speed_inputs(rng):
-    yield 1, 65.0, 130.0, 320.0
-    yield 4096, 65.0, 130.0, 320.0
-    for chip in CHIPS:
-        ridge_tokens = chip[0] * 1000 / chip[2]
-        yield int(ridge_tokens * 0.7), *chip
-        yield int(ridge_tokens * float(rng.uniform(1.2, 1.8))), *chip
-
-
-def _times(tokens, fp16, int8, bandwidth):
-    return 1 / (bandwidth * 1e9), 2 * tokens / (fp16 * 1e12), 2 * tokens / (int8 * 1e12)
-
-
-def _summed(tokens, fp16, int8, bandwidth):
-    byte, half, eight = _times(tokens, fp16, int8, bandwidth)
-    return (2 * byte + half) / (byte + half), (2 * byte + half) / (byte + eight)
-
-
-def _both_in_int8(*given):
-    _, both = speedups(*given)
-    return both, both
-
-
-def _one_flop(tokens, fp16, int8, bandwidth):
-    return speedups(tokens / 2, fp16, int8, bandwidth)
-
-
-SPEEDUPS = Question(
-    id="ch03.q6",
-    points=3,
-    asks="(speed-up of 8-bit weights alone, speed-up of W8A8), each over 16-bit weights and products",
-    reference=speedups,
-    inputs=speed_inputs,
-    close=1e-6,
-    misconceptions=(
-        Misconception(
-            "weights alone multiply in INT8",
-            _both_in_int8,
-            "You give weight-only INT8 the integer units. Its activations are still 16-bit, so that the weights are "
-            "unpacked and multiplied in 16 bits: only the reading gets cheaper.",
-        ),
-        Misconception(
-            "always the bytes",
-            lambda n, fp16, int8, bw: (2.0, 2.0),
-            "Half the bytes is twice the speed only while reading decides. With many tokens at once the arithmetic "
-            "does.",
-        ),
-        Misconception(
-            "always the arithmetic",
-            lambda n, fp16, int8, bw: (1.0, int8 / fp16),
-            "You look at the arithmetic only. With few tokens at once the time goes into reading the weights.",
-        ),
-        Misconception(
-            "times added",
-            _summed,
-            "You add reading and multiplying. A chip does both at once: the longer one decides.",
-        ),
-        Misconception(
-            "one operation a weight",
-            _one_flop,
-            "Half of the operations are missing: each weight is multiplied and added, 2 for each token.",
-        ),
-        Misconception(
-            "upside down",
-            lambda *given: tuple(1 / value for value in speedups(*given)),
-            "A speed-up is old time over new time: above 1 where it got faster.",
-        ),
-    ),
-    properties=(
-        Property("W8A8 is never slower than weights alone", lambda f, *a: f(*a)[1] >= f(*a)[0] - 1e-9),
-    ),
-)
-
-
-# --- q7: what an interval allows to say ---------------------------------------------------------------------
+# --- q4: what an interval allows to say ---------------------------------------------------------------------
 
 
 def verdict(lo, hi, margin):
@@ -485,7 +270,7 @@ def _overlapping(lo, hi, margin):
 
 
 VERDICT = Question(
-    id="ch03.q7",
+    id="ch03.q4",
     points=2,
     asks='"within", "outside" or "can\'t tell": what the interval shows about the margin',
     reference=verdict,
@@ -518,6 +303,221 @@ VERDICT = Question(
             lambda lo, hi, margin: verdict(lo * 100, hi * 100, margin),
             "You turn the interval into percent and leave the margin a fraction.",
         ),
+    ),
+)
+
+
+# --- q5: bytes that are stored ------------------------------------------------------------------------------
+
+
+def stored_bytes(rows, columns, bits, group_size, scale_bytes):
+    codes = rows * columns * bits / 8
+    scales = rows * columns / group_size * scale_bytes
+    return codes + scales
+
+
+def size_inputs(rng):
+    yield 2048, 2048, 8, 2048, 4
+    yield 2048, 2048, 8, 64, 4
+    yield 4096, 14336, 4, 128, 2
+    for _ in range(5):
+        columns = int(rng.choice([512, 1024, 4096]))
+        yield (
+            int(rng.choice([256, 768, 3072])),
+            columns,
+            int(rng.choice([4, 8])),
+            int(rng.choice([32, 64, 128])),
+            int(rng.choice([1, 2])),
+        )
+
+
+SIZE = Question(
+    id="ch03.q5",
+    points=2,
+    asks="the bytes of a weight matrix of small codes with all its scales",
+    reference=stored_bytes,
+    inputs=size_inputs,
+    close=1e-6,
+    misconceptions=(
+        Misconception(
+            "bits for bytes",
+            lambda r, c, bits, g, s: r * c * bits + r * c / g * s,
+            "Your codes are counted in bits. A byte has 8 of them.",
+        ),
+        Misconception(
+            "scales forgotten",
+            lambda r, c, bits, g, s: r * c * bits / 8,
+            "You leave the scales out. Without them the codes mean nothing, and with small groups they are an eighth "
+            "of the file.",
+        ),
+        Misconception(
+            "one scale for the tensor",
+            lambda r, c, bits, g, s: r * c * bits / 8 + s,
+            "You count a single scale. There is one for each group of group_size weights.",
+        ),
+        Misconception(
+            "one scale a row",
+            lambda r, c, bits, g, s: r * c * bits / 8 + r * s,
+            "You count a scale for each row. A row has columns / group_size groups, each with its own.",
+        ),
+        Misconception(
+            "groups of one row only",
+            lambda r, c, bits, g, s: r * c * bits / 8 + c / g * s,
+            "You count the groups of one row. Every row has as many.",
+        ),
+        Misconception(
+            "scales in bits",
+            lambda r, c, bits, g, s: r * c * bits / 8 + r * c / g * s / 8,
+            "You divide the scales by 8 too: scale_bytes is in bytes already.",
+        ),
+    ),
+)
+
+
+# --- q6: what smoothing does to both sides ------------------------------------------------------------------
+
+
+def smoothed(x_max, w_max, alpha):
+    s = x_max**alpha / w_max ** (1 - alpha)
+    return x_max / s, w_max * s
+
+
+def smoothing_inputs(rng):
+    yield 80.0, 0.2, 0.5
+    yield 80.0, 0.2, 0.0
+    yield 80.0, 0.2, 1.0
+    for alpha in (0.5, 0.25, 0.6, 0.8):
+        yield round(float(rng.uniform(3, 300)), 1), round(float(rng.uniform(0.05, 0.9)), 3), alpha
+
+
+SMOOTH = Question(
+    id="ch03.q6",
+    points=3,
+    asks="(largest activation, largest weight) of a channel after SmoothQuant",
+    reference=smoothed,
+    inputs=smoothing_inputs,
+    close=1e-6,
+    misconceptions=(
+        Misconception(
+            "the wrong side divided",
+            lambda x, w, a: (x * (s := x**a / w ** (1 - a)), w / s),
+            "You multiply the activations, which are large already, and divide the weights: it must be the other "
+            "way round.",
+        ),
+        Misconception(
+            "alpha for one minus alpha",
+            lambda x, w, a: (x / (s := x ** (1 - a) / w**a), w * s),
+            "Your alpha works backwards: at 1, all of the difficulty should go to the weights. The activations get "
+            "the exponent alpha, the weights 1 − alpha.",
+        ),
+        Misconception(
+            "alpha ignored",
+            lambda x, w, a: (x / (s := (x / w) ** 0.5), w * s),
+            "You always share the difficulty in halves. Use alpha.",
+        ),
+        Misconception(
+            "weights multiplied into s",
+            lambda x, w, a: (x / (s := x**a * w ** (1 - a)), w * s),
+            "You multiply by the power of the weight's maximum. Where the weights are large already, s must be "
+            "smaller: divide.",
+        ),
+        Misconception(
+            "both divided",
+            lambda x, w, a: (x / (s := x**a / w ** (1 - a)), w / s),
+            "You divide both sides, and the product of the two is no longer what it was. What is taken from one is "
+            "given to the other.",
+        ),
+    ),
+    properties=(
+        Property(
+            "activation times weight stays what it was",
+            lambda f, x, w, a: abs(f(x, w, a)[0] * f(x, w, a)[1] / (x * w) - 1) < 1e-6,
+        ),
+    ),
+)
+
+
+# --- q7: what weights alone buy, and what both sides buy ----------------------------------------------------
+
+
+def speedups(tokens, fp16_tflop_per_s, int8_top_per_s, bandwidth_gb_per_s):
+    read_byte_s = 1 / (bandwidth_gb_per_s * 1e9)
+    fp16_s = 2 * tokens / (fp16_tflop_per_s * 1e12)
+    int8_s = 2 * tokens / (int8_top_per_s * 1e12)
+    before_s = max(2 * read_byte_s, fp16_s)
+    return before_s / max(read_byte_s, fp16_s), before_s / max(read_byte_s, int8_s)
+
+
+def speed_inputs(rng):
+    yield 1, 65.0, 130.0, 320.0
+    yield 4096, 65.0, 130.0, 320.0
+    for chip in CHIPS:
+        ridge_tokens = chip[0] * 1000 / chip[2]
+        yield int(ridge_tokens * 0.7), *chip
+        yield int(ridge_tokens * float(rng.uniform(1.2, 1.8))), *chip
+
+
+def _times(tokens, fp16, int8, bandwidth):
+    return 1 / (bandwidth * 1e9), 2 * tokens / (fp16 * 1e12), 2 * tokens / (int8 * 1e12)
+
+
+def _summed(tokens, fp16, int8, bandwidth):
+    byte, half, eight = _times(tokens, fp16, int8, bandwidth)
+    return (2 * byte + half) / (byte + half), (2 * byte + half) / (byte + eight)
+
+
+def _both_in_int8(*given):
+    _, both = speedups(*given)
+    return both, both
+
+
+def _one_flop(tokens, fp16, int8, bandwidth):
+    return speedups(tokens / 2, fp16, int8, bandwidth)
+
+
+SPEEDUPS = Question(
+    id="ch03.q7",
+    points=3,
+    asks="(speed-up of 8-bit weights alone, speed-up of W8A8), each over 16-bit weights and products",
+    reference=speedups,
+    inputs=speed_inputs,
+    close=1e-6,
+    misconceptions=(
+        Misconception(
+            "weights alone multiply in INT8",
+            _both_in_int8,
+            "You give weight-only INT8 the integer units. Its activations are still 16-bit, so that the weights are "
+            "unpacked and multiplied in 16 bits: only the reading gets cheaper.",
+        ),
+        Misconception(
+            "always the bytes",
+            lambda n, fp16, int8, bw: (2.0, 2.0),
+            "Half the bytes is twice the speed only while reading decides. With many tokens at once the arithmetic "
+            "does.",
+        ),
+        Misconception(
+            "always the arithmetic",
+            lambda n, fp16, int8, bw: (1.0, int8 / fp16),
+            "You look at the arithmetic only. With few tokens at once the time goes into reading the weights.",
+        ),
+        Misconception(
+            "times added",
+            _summed,
+            "You add reading and multiplying. A chip does both at once: the longer one decides.",
+        ),
+        Misconception(
+            "one operation a weight",
+            _one_flop,
+            "Half of the operations are missing: each weight is multiplied and added, 2 for each token.",
+        ),
+        Misconception(
+            "upside down",
+            lambda *given: tuple(1 / value for value in speedups(*given)),
+            "A speed-up is old time over new time: above 1 where it got faster.",
+        ),
+    ),
+    properties=(
+        Property("W8A8 is never slower than weights alone", lambda f, *a: f(*a)[1] >= f(*a)[0] - 1e-9),
     ),
 )
 
@@ -584,4 +584,4 @@ MONEY = Question(
     ),
 )
 
-QUESTIONS = (CODES, ZERO, SCALES, SIZE, SMOOTH, SPEEDUPS, VERDICT, MONEY)
+QUESTIONS = (CODES, ZERO, SCALES, VERDICT, SIZE, SMOOTH, SPEEDUPS, MONEY)
