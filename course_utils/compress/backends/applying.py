@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 from torch import nn
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from course_utils.compress.backends import stored
 from course_utils.compress.backends.registry import Backend, backend
