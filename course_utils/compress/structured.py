@@ -146,14 +146,21 @@ def cut(
         raise ValueError(f"scores has channels {list(scores.channels.shape)}, expected {list(shape[0])}")
 
     smaller = _empty(model, intermediate, heads, len(stays))
-    state = model.state_dict()
+    state, target = model.state_dict(), smaller.state_dict()
     prefix = next(iter(found)).rpartition(".")[0]
     for new, old in enumerate(stays):
         channels = _best(scores.channels[old], intermediate)
-        groups = _best(scores.groups[old], heads // per_group)
-        _load_layer(smaller, state, f"{prefix}.{new}.", f"{prefix}.{old}.", channels, groups)
-    rest = {name: value for name, value in state.items() if not name.startswith(f"{prefix}.")}
-    smaller.load_state_dict(rest, strict=False)
+        rows, columns = _kept(smaller.config, channels, _best(scores.groups[old], heads // per_group))
+        for name in [name for name in target if name.startswith(f"{prefix}.{new}.")]:
+            value, layer = state[name.replace(f"{prefix}.{new}.", f"{prefix}.{old}.", 1)], name.split(".")[-2]
+            if layer in rows:
+                value = value[rows[layer]]
+            elif layer in columns and value.ndim == 2:
+                value = value[:, columns[layer]]
+            target[name].copy_(value)
+    for name in target:
+        if not name.startswith(f"{prefix}."):
+            target[name].copy_(state[name])
     return smaller.eval()
 
 
@@ -182,9 +189,8 @@ def _empty(model: nn.Module, intermediate: int, heads: int, layers: int) -> nn.M
     return smaller.to(weight.device, weight.dtype)
 
 
-def _load_layer(smaller, state, new: str, old: str, channels: Tensor, groups: Tensor) -> None:
-    """Copy a layer's tensors, keeping these channels and these groups of heads."""
-    config = smaller.config
+def _kept(config, channels: Tensor, groups: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Rows and columns that stay of a layer's linears, by their names; the config is the smaller model's."""
     kv_rows = _spread(groups, config.head_dim)
     q_rows = _spread(groups, config.head_dim * config.num_attention_heads // config.num_key_value_heads)
     rows = {
@@ -194,18 +200,7 @@ def _load_layer(smaller, state, new: str, old: str, channels: Tensor, groups: Te
         "gate_proj": channels,
         "up_proj": channels,
     }
-    columns = {"o_proj": q_rows, "down_proj": channels}
-    sliced = {}
-    for name, value in state.items():
-        if not name.startswith(old):
-            continue
-        layer = name.split(".")[-2]
-        if layer in rows:
-            value = value[rows[layer]]
-        elif layer in columns and value.ndim == 2:
-            value = value[:, columns[layer]]
-        sliced[new + name.removeprefix(old)] = value
-    smaller.load_state_dict(sliced, strict=False)
+    return rows, {"o_proj": q_rows, "down_proj": channels}
 
 
 def _spread(groups: Tensor, width: int) -> Tensor:
