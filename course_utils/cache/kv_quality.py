@@ -24,7 +24,7 @@ ROUNDED = {
     "int4, values per channel": (4, "channel", "channel"),
     "int2": (2, "channel", "token"),
 }
-WINDOWS = {"window 256, 0 sinks": (256, 0), "window 252, 4 sinks": (252, 4), "window 508, 4 sinks": (508, 4)}
+WINDOWS = {"window 256, 0 sinks": (256, 0), "window 252, 4 sinks": (252, 4)}
 GROUP_TOKENS = 64
 
 
