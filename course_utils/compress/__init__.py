@@ -45,16 +45,19 @@ _MODULES = (
     "distillation_training",
     "folding",
     "gptq",
+    "grid",
     "masks",
     "nf4",
     "packing",
     "pruning",
     "pruning_runs",
+    "quantizing",
     "recovery",
     "rounding",
     "smoothquant",
     "sparsegpt",
     "structured",
+    "texts",
 )
 __all__ = sorted([*_HOME, *_MODULES])
 

@@ -7,6 +7,7 @@ Taught in: chapter 04.
 """
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import torch
@@ -59,6 +60,38 @@ def stats_of(inputs: Tensor | Iterable[Tensor]) -> InputStats:
     if stats is None:
         raise ValueError("inputs holds no batch, expected calibration inputs of at least one token")
     return checked_stats(stats, stats.gram.shape[0])
+
+
+@torch.no_grad()
+def layer_inputs(model: nn.Module, name: str, batches: Iterable[Tensor]) -> Tensor:
+    """What the linear called `name` reads on batches of token ids [sequences, tokens]: [all tokens, columns].
+
+    The model runs up to that layer only. ValueError where the layer isn't linear, or nothing reaches it.
+    """
+    try:
+        layer = checked_linear(model.get_submodule(name))
+    except AttributeError:
+        raise ValueError(f"name is {name!r}, expected a linear layer of the {type(model).__name__}") from None
+    found: list[Tensor] = []
+
+    def catch(_, args):
+        found.append(args[0].reshape(-1, args[0].shape[-1]))
+        raise _Reached
+
+    hook = layer.register_forward_pre_hook(catch)
+    try:
+        for ids in batches:
+            with suppress(_Reached):
+                model(input_ids=ids.to(layer.weight.device), use_cache=False)
+    finally:
+        hook.remove()
+    if not found:
+        raise ValueError(f"batches holds no token that reaches {name}, expected at least one sequence")
+    return torch.cat(found)
+
+
+class _Reached(Exception):
+    """Ends a forward pass at the layer that was asked for."""
 
 
 def output_error(weight: Tensor, approximation: Tensor, stats: InputStats) -> float:
