@@ -27,7 +27,8 @@ class ModelShape:
 
     In a mixture of experts, `dense_layers` is how many layers have a plain MLP of `intermediate_size`; the
     others have experts of `moe_intermediate_size`. `kv_lora_rank` marks multi-head latent attention: one
-    latent of that length per token, plus one rotated key of `qk_rope_head_dim`.
+    latent of that length per token, plus one rotated key of `qk_rope_head_dim`. With `index_topk` each token attends
+    to as many others as that, picked by a small index of its own (DeepSeek-V3.2's sparse attention).
     """
 
     name: str
@@ -57,6 +58,7 @@ class ModelShape:
     qk_rope_head_dim: int | None = None
     qk_nope_head_dim: int | None = None
     v_head_dim: int | None = None
+    index_topk: int | None = None
     sliding_window: int | None = None
     full_attention_layers: int | None = None
     attention_layers: int | None = None

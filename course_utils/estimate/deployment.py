@@ -96,8 +96,7 @@ def deployment(
         raise ValueError(f"tp={tp}, pp={pp}: their product must divide gpus={gpus}")
     if tp % attention_dp:
         raise ValueError(f"attention_dp={attention_dp}: a divisor of tp={tp} is needed")
-    if tp // attention_dp > shape.heads:
-        raise ValueError(f"tp={tp}: {shape.name} has {shape.heads} attention heads to split among chips")
+    _check_heads(shape, tp, attention_dp, gpus // pp)
     isl, osl = _in_range("isl", isl), _in_range("osl", osl)
     # Benchmarks time lengths that a model wasn't trained for; far beyond them the row is a slip.
     if isl + osl > 8 * shape.max_context:
@@ -138,6 +137,27 @@ def deployment(
         shape, chip, gpus, tp, pp, attention_dp, recipe, kv_bits, settings, isl, osl, kind, value,
         prefix_hit, draft_tokens, acceptance, placed,
     )  # fmt: skip
+
+
+def splits_heads(shape: ModelShape, chips: int) -> bool:
+    """Whether `chips` can each hold as many attention heads: engines split whole heads, and copy those of the KV cache
+    where there are fewer of them than chips."""
+    whole_kv = shape.kv_heads % chips == 0 or chips % shape.kv_heads == 0
+    return shape.heads % chips == 0 and (whole_kv or bool(shape.kv_lora_rank))
+
+
+def _check_heads(shape: ModelShape, tp: int, attention_dp: int, chips: int) -> None:
+    """ValueError where heads don't split among tp / attention_dp chips; it names those of `chips` that would do."""
+    if splits_heads(shape, tp // attention_dp):
+        return
+    fit = [n for n in range(1, chips + 1) if chips % n == 0 and n % attention_dp == 0]
+    fit = [n for n in fit if splits_heads(shape, n // attention_dp)]
+    near = [*[n for n in fit if n < tp][-1:], *[n for n in fit if n > tp][:1]]
+    ways = " or ".join(f"tp={n}" for n in near) or "another number of chips"
+    raise ValueError(
+        f"tp={tp}: {shape.name} has {shape.heads} attention heads and {shape.kv_heads} of the KV cache, which "
+        f"{tp // attention_dp} chips can't split evenly; {ways} would do"
+    )
 
 
 # How much of a chip people give an engine when its default just falls short.

@@ -1,8 +1,9 @@
 """Serving engines: what each does with memory by default, and how close each comes to a chip's limits.
 
 The constants are fitted on published measurements by `make fit` and kept in `data/engines/`. A row's value is
-the engine's constant times a factor for the chip family, one for the precision, one for the link and one for
-dense or mixture-of-experts models. An engine or family without measurements gets the pooled value.
+the engine's constant times a factor for the chip family, one for the precision, one for the link, one for dense or
+mixture-of-experts models and one for these in that precision. An engine or family without measurements gets the
+pooled value.
 """
 
 import json
@@ -28,6 +29,7 @@ CONSTANTS = {
     "step_s": "seconds of scheduling and sampling per step",
     "layer_s": "seconds of launches and synchronization per layer and step",
     "moe_layer_s": "more of the same per mixture-of-experts layer of 8 experts a token",
+    "eager": "launches of a prefill, kernel by kernel, relative to a decode step replayed from a graph",
     "sequence_s": "seconds per running sequence and step",
     "request_s": "seconds per request before its prefill: HTTP, tokenizer, queue",
     "loop_s": "more of them in the mean of a closed loop, whose start meets cold caches and compilers",
@@ -35,7 +37,6 @@ CONSTANTS = {
     "queue": "waiting for other prefills, relative to an M/D/1 queue",
     "burst": "part of the other requests that arrive at the same moment in a closed loop",
     "interference": "part of a prefill's time that it takes from running sequences",
-    "max_load": "time at offline max load, relative to the sum of its steps",
 }
 FRACTIONS = ("bandwidth", "gemm", "moe_gemm", "kv", "attention", "decode_attention", "link")
 
@@ -64,8 +65,10 @@ class EngineSettings:
     half_accumulation: bool = False
 
 
-# TensorRT-LLM: free_gpu_memory_fraction 0.9 to 0.95, GUARANTEED_NO_EVICT, max_num_tokens 8192, batch 2048 in
-# trtllm-bench. vLLM and SGLang: gpu_memory_utilization 0.9, mem_fraction_static about 0.88. Others: their READMEs.
+# TensorRT-LLM: free_gpu_memory_fraction 0.9 to 0.95, GUARANTEED_NO_EVICT, max_num_tokens 8192. vLLM and SGLang:
+# gpu_memory_utilization 0.9, mem_fraction_static about 0.88. Others: their READMEs. `max_batch` lies above what the
+# engines set by themselves (max_num_seqs 256 to 1024 in vLLM, max_batch_size 2048 in trtllm-bench), because who
+# measures or sells throughput raises it: memory is what limits a batch here.
 _ENGINES = {
     one.name: one
     for one in (
@@ -192,6 +195,7 @@ def constants(engine_name: str, family: str, recipe_family: str, link: str, kind
     """
     own, pooled = fitted(engine_name), fitted("pooled")
     labels = {"family": family, "precision": recipe_family, "link": link, "kind": kind}
+    labels["kind_precision"] = f"{kind}/{recipe_family}"
     values = []
     for name in CONSTANTS:
         value = own["constants"][name]["value"]

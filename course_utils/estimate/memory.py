@@ -82,9 +82,20 @@ def kv_values_per_token_per_layer(shape: ModelShape) -> int:
     return 2 * shape.kv_heads * shape.head_dim
 
 
+# A sparse index keeps one key of 128 values per token and layer, FP8 with an FP32 scale (DeepSeek-V3.2, section 2.1).
+INDEX_DIM = 128
+INDEX_BYTES = INDEX_DIM + 4
+
+
+def index_bytes_per_token(shape: ModelShape) -> float:
+    """Growth of a sparse index per token, bytes; 0 for attention to all tokens or to a window."""
+    return float(shape.kv_layers * INDEX_BYTES) if shape.index_topk else 0.0
+
+
 def kv_bytes_per_token(shape: ModelShape, kv_bits: float = 16) -> float:
     """Growth of the cache per token once every window is full, bytes: layers that see everything."""
-    return shape.full_kv_layers * kv_values_per_token_per_layer(shape) * kv_bits / 8
+    latents = shape.full_kv_layers * kv_values_per_token_per_layer(shape) * kv_bits / 8
+    return latents + index_bytes_per_token(shape)
 
 
 def kv_bytes(shape: ModelShape, context_tokens: float, kv_bits: float = 16) -> float:
@@ -95,7 +106,7 @@ def kv_bytes(shape: ModelShape, context_tokens: float, kv_bits: float = 16) -> f
     windowed = min(context_tokens, shape.sliding_window or context_tokens)
     window_layers = shape.kv_layers - shape.full_kv_layers
     tokens = shape.full_kv_layers * context_tokens + window_layers * windowed
-    return per_layer * tokens + state_bytes(shape)
+    return per_layer * tokens + index_bytes_per_token(shape) * context_tokens + state_bytes(shape)
 
 
 def state_bytes(shape: ModelShape) -> float:
@@ -212,7 +223,7 @@ def _advice(shape, chip, recipe, tp, pp, context, kv_bits, placed, place) -> str
     need = weights_bytes(shape, recipe) + kv_bytes(shape, context, kv_bits)
     missing = placed.kv_bytes_per_sequence_per_chip - placed.kv_pool_bytes_per_chip
     chips, ways = tp * pp, []
-    wider = (2**n for n in range(1, 7) if tp < 2**n <= shape.heads and 2**n * pp <= 64)
+    wider = (2**n for n in range(1, 7) if tp < 2**n and shape.heads % 2**n == 0 and 2**n * pp <= 64)
     for more in wider:
         if place(recipe, more).has_margin:
             ways.append(f"{more * pp} x {chip.name}")

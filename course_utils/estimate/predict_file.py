@@ -31,9 +31,21 @@ def read_rows_csv(path: str | Path):
         raise ValueError(f"{path.name} is not a CSV table: {error}") from None
     for name in table.columns:
         if "_".join(name.strip().casefold().split()) not in _TEXT:
-            with contextlib.suppress(ValueError, TypeError):
+            try:
                 table[name] = pd.to_numeric(table[name].replace("", None))
+            except (ValueError, TypeError):  # one cell that is no number must not make text of the others
+                table[name] = pd.Series([_cell(text) for text in table[name]], dtype=object)
+    if table.empty:
+        raise ValueError(f"{path.name} has a header and no rows under it: nothing to predict")
     return table
+
+
+def _cell(text: str):
+    """A number where the text is one, else the text; None for an empty cell."""
+    for kind in (int, float):
+        with contextlib.suppress(ValueError):
+            return kind(text)
+    return text or None
 
 
 def predict_file(rows: str | Path, out: str | Path | None = None, as_json: bool = False) -> int:

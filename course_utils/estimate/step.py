@@ -6,7 +6,7 @@ ask for per chip (see `work.Work`), `c` the engine's constants (see `engine.CONS
 
 import numpy as np
 
-# Reading and multiplying overlap, not perfectly: a norm between sum (1) and maximum (infinity). 1.4, 2 and 4 fit
+# Reading and multiplying overlap, not perfectly: a norm between sum (1) and maximum (infinity). 1.5 and 2 fit
 # held-out rows about equally well.
 OVERLAP = 1.5
 
@@ -53,13 +53,14 @@ def activations_s(work, c, tokens):
     return moved / (work.bandwidth * c.bandwidth)
 
 
-def overhead_s(work, c, sequences):
+def overhead_s(work, c, sequences, launched=1.0):
     """What the engine adds to a step whatever its size: per step, per layer, per sequence.
 
     Sorting tokens by expert takes longer the more experts a token goes to: about the square root, 8 being usual.
     """
     routing = work.moe_layers * np.sqrt(work.experts_per_token / 8.0)
-    return c.step_s + work.layers * c.layer_s + routing * c.moe_layer_s + sequences * c.sequence_s
+    layers = work.llama_layers * c.layer_s + routing * c.moe_layer_s
+    return c.step_s + layers * launched + sequences * c.sequence_s
 
 
 def cache_read_s(work, c, sequences, context):
@@ -108,6 +109,6 @@ def prefill_s(work, c, new, past, sequences, passes):
         overlapped(weights_read_s(work, c, tokens), multiply_s(work, c, tokens))
         + communication_s(work, c, tokens)
         + activations_s(work, c, tokens)
-        + overhead_s(work, c, np.minimum(sequences, sequences / passes))
+        + overhead_s(work, c, np.minimum(sequences, sequences / passes), c.eager)
     )
     return passes * once + sequences * prefill_attention_s(work, c, new, past)

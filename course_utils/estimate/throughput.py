@@ -64,10 +64,28 @@ def shared_prefill_s(work: Work, c: Constants):
     return prefill_s(work, c, new, work.isl * work.prefix_hit, 1.0, new / work.step_tokens)
 
 
-def running_token_s(work: Work, c: Constants, sequences, prefill):
-    """TPOT among `sequences` in continuous batching: a decode step, and the prefills that others start meanwhile."""
-    others = np.maximum(sequences - 1.0, 0.0)
-    return token_s(work, c, sequences) + c.interference * others / work.osl * prefill
+def others_prefills_s(work: Work, c: Constants, sequences, shared):
+    """Seconds that the prefills of the other `sequences` take from one request: each starts once in its life."""
+    return c.interference * np.maximum(sequences - 1.0, 0.0) * shared
+
+
+def place_s(work: Work, c: Constants, sequences):
+    """Seconds that a request holds its place among `sequences`: its prefill, its steps, the prefills of the others.
+
+    This is what capacity means under every load: `sequences` places, each taken anew after so long.
+    """
+    tokens = np.maximum(work.osl - 1.0, 0.0)
+    others = others_prefills_s(work, c, sequences, shared_prefill_s(work, c))
+    return lone_prefill_s(work, c) + tokens * token_s(work, c, sequences) + others
+
+
+def running_token_s(work: Work, c: Constants, sequences, shared, waited=0.0):
+    """TPOT among `sequences` in continuous batching: a decode step, and the prefills that others start meanwhile.
+
+    Those that were `waited` for before the first token don't come again.
+    """
+    others = np.maximum(others_prefills_s(work, c, sequences, shared) - waited, 0.0)
+    return token_s(work, c, sequences) + others / np.maximum(work.osl - 1.0, 1.0)
 
 
 def most_running(work: Work):
@@ -76,13 +94,12 @@ def most_running(work: Work):
 
 
 def offline(work: Work, c: Constants) -> Speed:
-    """Endless backlog: the largest batch; a round is osl steps and one prefill for each of the batch."""
+    """Endless backlog: as many requests as there is room for, each place taken anew at once."""
     batch = most_running(work)
-    prefill = shared_prefill_s(work, c)
-    round_s = (work.osl * token_s(work, c, batch) + batch * prefill) * c.max_load
-    tpot = round_s / work.osl
+    tpot = running_token_s(work, c, batch, shared_prefill_s(work, c))
     ttft = c.request_s + c.wait_steps * token_s(work, c, batch) + lone_prefill_s(work, c)
-    return Speed(batch / tpot / work.tp, ttft, tpot, batch * work.pp, np.zeros(batch.shape, bool))
+    rate = batch / place_s(work, c, batch)
+    return Speed(rate * work.osl / work.tp, ttft, tpot, batch * work.pp, np.zeros(batch.shape, bool))
 
 
 def static_batch(work: Work, c: Constants) -> Speed:
@@ -113,26 +130,27 @@ def queue_s(c: Constants, busy, service):
 
 
 def closed_loop(work: Work, c: Constants) -> Speed:
-    """N requests always in flight. Those that memory leaves no room for wait; throughput is N over a request's life."""
+    """N requests always in flight. A request's life is N over the throughput (Little's law), and that is capacity's
+    at most: with more requests than places, the time between two requests is hidden behind those that wait."""
     asked = np.maximum(work.load_value / (work.replicas * work.pp), 1.0)
     batch = np.minimum(asked, most_running(work))
     alone, shared = lone_prefill_s(work, c), shared_prefill_s(work, c)
-    step = token_s(work, c, batch)
-    tpot = running_token_s(work, c, batch, shared)
-    busy = batch * shared / (work.osl * step + batch * shared)
+    step, place = token_s(work, c, batch), place_s(work, c, batch)
+    busy = np.minimum(batch * shared / place, 1.0)
     # Nobody waits behind more prefills than there are other requests.
-    wait = (
-        np.minimum(queue_s(c, busy, alone), (batch - 1.0) * shared) + c.burst * (batch - 1.0) / 2.0 * shared
-    )
-    ttft = c.request_s + c.loop_s + c.wait_steps * step + alone + wait
-    life = ttft + np.maximum(work.osl - 1.0, 0.0) * tpot
-    throughput = np.minimum(work.load_value, batch * work.replicas * work.pp) * work.osl / life / work.gpus
-    waiting = (asked - batch) / batch * life
-    return Speed(throughput, ttft + waiting, tpot, batch * work.pp, np.zeros(batch.shape, bool))
+    wait = queue_s(c, busy, alone) + c.burst * (batch - 1.0) / 2.0 * shared
+    wait = np.minimum(wait, others_prefills_s(work, c, batch, shared))
+    tpot = running_token_s(work, c, batch, shared, wait)
+    between = c.request_s + c.loop_s + c.wait_steps * step
+    rate = np.minimum(asked / (between + place), batch / place)
+    ttft = asked / rate - np.maximum(work.osl - 1.0, 0.0) * tpot
+    most = np.minimum(work.load_value, asked * work.replicas * work.pp)  # a replica may have less than one
+    throughput = rate / asked * most * work.osl / work.gpus
+    return Speed(throughput, ttft, tpot, batch * work.pp, np.zeros(batch.shape, bool))
 
 
 def open_loop(work: Work, c: Constants) -> Speed:
-    """R requests a second: the batch that keeps up is where arrivals x life = requests in flight (Little's law).
+    """R requests a second: the batch that keeps up is where arrivals x place = requests running (Little's law).
 
     Above capacity (what the largest batch can do) the queue has no steady state: TTFT is infinite, the rest is
     capacity's.
@@ -140,17 +158,18 @@ def open_loop(work: Work, c: Constants) -> Speed:
     per_stage = work.load_value / (work.replicas * work.pp)
     alone, shared = lone_prefill_s(work, c), shared_prefill_s(work, c)
     low, high = np.zeros(per_stage.shape), most_running(work)
-    limit = high
+    capacity = high / place_s(work, c, high)
     for _ in range(24):  # bisection: 2**24 halves any batch to below one sequence
         middle = (low + high) / 2.0
-        short = per_stage * work.osl * running_token_s(work, c, np.maximum(middle, 1.0), shared) > middle
+        short = per_stage * place_s(work, c, np.maximum(middle, 1.0)) > middle
         low, high = np.where(short, middle, low), np.where(short, high, middle)
     batch = np.maximum((low + high) / 2.0, 1e-3)
-    tpot = running_token_s(work, c, np.maximum(batch, 1.0), shared)
-    overloaded = batch > FULL * limit
-    served = np.where(overloaded, batch / (work.osl * tpot), per_stage)
+    overloaded = per_stage > FULL * capacity
+    served = np.where(overloaded, capacity, per_stage)
+    running = np.maximum(batch, 1.0)
     wait = queue_s(c, np.minimum(per_stage * shared, FULL), alone)
-    ttft = c.request_s + c.wait_steps * token_s(work, c, np.maximum(batch, 1.0)) + alone + wait
+    ttft = c.request_s + c.wait_steps * token_s(work, c, running) + alone + wait
+    tpot = running_token_s(work, c, running, shared, wait)
     throughput = served * work.osl * work.replicas * work.pp / work.gpus
     return Speed(throughput, np.where(overloaded, np.inf, ttft), tpot, batch * work.pp, overloaded)
 

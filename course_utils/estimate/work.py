@@ -11,6 +11,8 @@ import numpy as np
 from course_utils.estimate.deployment import Deployment
 from course_utils.estimate.engine import CONSTANTS, chip_family, constants, is_geforce, link_class
 from course_utils.estimate.memory import (
+    INDEX_DIM,
+    index_bytes_per_token,
     kv_share_per_chip,
     kv_values_per_token_per_layer,
     parts,
@@ -43,6 +45,7 @@ class Work:
     dense_flop: np.ndarray  # per token
     expert_flop: np.ndarray  # per token
     layers: np.ndarray
+    llama_layers: np.ndarray  # layers of a Llama that launch as many kernels, routed experts aside
     moe_layers: np.ndarray
     hidden: np.ndarray
     activation_values: np.ndarray  # numbers that all layers hand on, per token
@@ -122,7 +125,11 @@ def _model_sizes(shape, recipe, kv_bits) -> tuple[float, ...]:
         prefill = 2.0 * shape.heads * (shape.qk_nope_head_dim + shape.qk_rope_head_dim + shape.v_head_dim)
     else:
         decode = prefill = 4.0 * shape.heads * shape.head_dim
-    window_layers = shape.kv_layers - shape.full_kv_layers
+    full_layers, window_layers = shape.full_kv_layers, shape.kv_layers - shape.full_kv_layers
+    window, index_flop = shape.sliding_window, 0.0
+    if shape.index_topk:  # a window of picked tokens; the index itself sees all, with half as many heads
+        full_layers, window_layers, window = 0, shape.kv_layers, shape.index_topk
+        index_flop = shape.kv_layers * 2.0 * (shape.heads // 2) * INDEX_DIM
     moe_layers = shape.layers - shape.dense_layers if shape.experts else 0
     return (
         (count.attention + count.other) * wide,
@@ -133,20 +140,41 @@ def _model_sizes(shape, recipe, kv_bits) -> tuple[float, ...]:
         2.0 * (count.attention + count.other),
         2.0 * count.experts * shape.experts_per_token / (shape.experts or 1),
         shape.layers,
+        llama_layers(shape),
         moe_layers,
         shape.hidden_size,
         # Split among chips: the MLP's inner vector, and a copy of the hidden one for each chosen expert.
         (shape.layers - moe_layers) * shape.intermediate_size
         + moe_layers * (shape.experts_per_token * (shape.hidden_size + shape.moe_intermediate_size)),
         float(bool(shape.kv_lora_rank)),
-        shape.full_kv_layers * per_layer,
+        full_layers * per_layer + index_bytes_per_token(shape),
         window_layers * per_layer,
-        shape.sliding_window or 1e9,
+        window or 1e9,
         state_bytes(shape),
-        shape.full_kv_layers * decode,
-        shape.full_kv_layers * prefill,
+        full_layers * decode + index_flop,
+        full_layers * prefill + index_flop,
         window_layers * prefill,
     )
+
+
+# Kernels that a decode step launches in one layer, counted from its operations: norm, projections, rotation and cache
+# write, attention and its reduction, output; latent attention has two projections for one and absorbs two matrices
+# (DeepSeek-V2, section 2.1); a sparse index projects, rotates, quantizes, scores and picks; a gated delta rule has a
+# convolution, gates, the recurrence and a norm. Experts are left to `moe_layer_s`: their layers keep a norm and the
+# shared expert.
+_ATTENTION, _LATENT_ATTENTION, _INDEX, _RECURRENCE, _MLP = 7, 14, 11, 10, 4
+_LLAMA_LAYER = _ATTENTION + _MLP
+
+
+def llama_layers(shape) -> float:
+    """Layers of a Llama that launch as many kernels as all layers of `shape` do, routed experts aside."""
+    attention = _LATENT_ATTENTION if shape.kv_lora_rank else _ATTENTION
+    attention += 2 * shape.qk_norm + 2 * shape.query_gate + (_INDEX if shape.index_topk else 0)
+    moe_layers = shape.layers - shape.dense_layers if shape.experts else 0
+    kernels = shape.kv_layers * attention + (shape.layers - shape.kv_layers) * _RECURRENCE
+    kernels += (shape.layers - moe_layers) * _MLP
+    kernels += moe_layers * (1 + (_MLP if shape.shared_experts else 0))
+    return kernels / _LLAMA_LAYER
 
 
 def _row(one: Deployment) -> tuple[float, ...]:
@@ -154,7 +182,7 @@ def _row(one: Deployment) -> tuple[float, ...]:
     dense, head, experts, count, chosen, dense_flop, expert_flop, *rest = _model_sizes(
         one.shape, one.recipe, one.kv_bits
     )
-    layers, moe_layers, hidden, split_values, latent, *cache = rest
+    layers, kernels, moe_layers, hidden, split_values, latent, *cache = rest
     kv_full, kv_window, window, state, decode_flop, prefill_flop, window_flop = cache
     attention_tp = one.tp // one.attention_dp
     share = kv_share_per_chip(one.shape, attention_tp)
@@ -173,6 +201,7 @@ def _row(one: Deployment) -> tuple[float, ...]:
         dense_flop / attention_tp,
         expert_flop / one.tp,
         layers,
+        kernels,
         moe_layers,
         hidden,
         layers * hidden + split_values / one.tp,

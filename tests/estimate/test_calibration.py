@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from course_utils.estimate.baselines import BASELINES, baseline
+from course_utils.estimate.calibration.aiconfigurator import aiconfigurator
 from course_utils.estimate.calibration.fit import (
     METRICS,
     data_of,
@@ -21,7 +22,13 @@ from course_utils.estimate.calibration.mlperf import mlperf_v4_1
 from course_utils.estimate.calibration.names import table_gpu, table_model
 from course_utils.estimate.calibration.priors import DIMENSIONS, PRIORS
 from course_utils.estimate.calibration.scores import by_group, errors, held_out, prepare
-from course_utils.estimate.calibration.tables import INPUTS, MEASURED, read_table
+from course_utils.estimate.calibration.tables import (
+    INPUTS,
+    MEASURED,
+    llmservingsim_runs,
+    read_table,
+    running_at_once,
+)
 from course_utils.estimate.deployment import deployment
 from course_utils.estimate.engine import CONSTANTS, FRACTIONS
 from course_utils.estimate.throughput import speed
@@ -159,6 +166,50 @@ def test_mlperf_system_names_tell_chip_and_count():
         ["MI300X", 8, "vllm"],
     ]
     assert rows.osl.tolist() == [300, 300]
+
+
+def test_runs_with_a_draft_are_listed_and_not_taken_for_plain_ones():
+    plain = {
+        "id": "x",
+        "src": "source_file=a.csv",
+        "measured": "2026-02-03",
+        "backend": "trtllm",
+        "mode": "agg",
+    }
+    plain |= {
+        "backend_version": "1.2.0rc6.post2",
+        "model_path": "deepseek-ai/DeepSeek-R1",
+        "system": "b200_sxm",
+    }
+    plain |= {"precision": "fp8", "isl": 1024, "osl": 1024, "concurrency": 8, "batch_size": 8, "tp_size": 8}
+    plain |= {"attention_dp_size": 1, "moe_tp_size": 8, "moe_ep_size": 1, "silicon_ttft_ms": 90}
+    plain |= {"silicon_tpot_ms": 10.8}
+    draft = plain | {"backend_version": "1.2.0rc6.post3", "silicon_tpot_ms": 6.3}
+    reasons = aiconfigurator(pd.DataFrame([plain, draft])).reason.fillna("").tolist()
+    assert reasons[0] == ""
+    assert "speculative decoding" in reasons[1]
+
+
+def test_a_run_that_fills_and_drains_has_one_mean_over_time_and_one_over_tokens(tmp_path):
+    # One request for 10 s, a second beside it for 5 s: 1.5 run on average, 1.67 as a token sees it.
+    one = {
+        "gpu": "RTX4090",
+        "model": "meta-llama/Llama-3.1-8B",
+        "tp": 1,
+        "dp": 1,
+        "ep": 0,
+        "queue_wait_s": 0.0,
+    }
+    one |= {"input_toks": 100, "output_toks": 50, "tpot_s": 0.03}
+    runs = [one | {"arrival_s": 0.0, "e2e_s": 10.0}, one | {"arrival_s": 2.0, "e2e_s": 5.0}]
+    pd.DataFrame(runs).to_csv(tmp_path / "made.csv", index=False)
+    starts, ends = np.array([0.0, 2.0]), np.array([10.0, 7.0])
+    running, seconds = running_at_once(starts, ends)
+    assert np.average(running, weights=seconds) == pytest.approx(1.5)
+    assert np.average(running, weights=seconds * running) == pytest.approx(5 / 3)
+    rows = llmservingsim_runs(tmp_path, "made")
+    assert rows.out_tok_s_per_gpu.tolist()[0] == pytest.approx(100 / 10)
+    assert rows.tpot_ms.tolist()[1] == pytest.approx(30)
 
 
 def test_an_ideal_roofline_is_faster_than_a_cautious_one():

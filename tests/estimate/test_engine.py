@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from course_utils.catalog.accelerators import accelerator, accelerators
+from course_utils.catalog.models import model
 from course_utils.estimate.deployment import deployment
 from course_utils.estimate.engine import (
     CONSTANTS,
@@ -22,6 +23,7 @@ from course_utils.estimate.engine import (
 )
 from course_utils.estimate.roofline import attainable_flop_per_s
 from course_utils.estimate.step import (
+    cache_read_s,
     communication_s,
     decode_step_s,
     multiply_s,
@@ -30,7 +32,7 @@ from course_utils.estimate.step import (
     touched_experts,
     weights_read_s,
 )
-from course_utils.estimate.work import constants_of, work_of
+from course_utils.estimate.work import constants_of, llama_layers, work_of
 
 
 def _row(model="Llama-3.1-8B", gpu="H100 SXM", **more):
@@ -96,6 +98,27 @@ def test_moe_decode_at_batch_one_reads_only_the_experts_of_one_token():
     assert touched_experts(8, 2, 32) > 0.999
     work, c = _row("Mixtral-8x7B", gpus=2)
     assert weights_read_s(work, c, 1.0)[0] < 0.35 * weights_read_s(work, c, 1000.0)[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "llamas"),
+    [
+        ("Llama-3.1-8B", 32),
+        ("Qwen3-32B", 64 * 13 / 11),  # two norms more, of queries and keys
+        ("Mixtral-8x7B", 32 * 8 / 11),  # seven kernels of attention and a norm; the rest are experts
+        ("DeepSeek-V3", (61 * 14 + 3 * 4 + 58 * 5) / 11),
+        ("GLM-5", (78 * 25 + 3 * 4 + 75 * 5) / 11),  # eleven more for its sparse index
+    ],
+)
+def test_launches_are_counted_from_the_operations_of_a_layer(name, llamas):
+    assert llama_layers(model(name)) == pytest.approx(llamas)
+
+
+def test_sparse_attention_reads_no_more_than_its_index_picks():
+    work, c = _row("GLM-5", gpu="B200", gpus=8, precision_name="fp8")
+    growth = cache_read_s(work, c, 8.0, 20_000.0)[0] - cache_read_s(work, c, 8.0, 10_000.0)[0]
+    first = cache_read_s(work, c, 8.0, 2_000.0)[0] - cache_read_s(work, c, 8.0, 1_000.0)[0]
+    assert 0 < growth < 5 * first
 
 
 @given(st.integers(1, 512), st.integers(1, 512), st.floats(1, 1e5))

@@ -74,6 +74,12 @@ def test_kv_cache_of_hybrid_counts_attention_layers_and_a_fixed_state():
     assert kv_bytes(shape, 0) == state_bytes(shape) > 0
 
 
+def test_a_sparse_index_adds_one_narrow_key_per_token_and_layer():
+    # GLM-5: 78 layers x ((512 + 64) x 2 bytes of latent + 128 bytes of key + 4 of scale).
+    assert kv_bytes_per_token(model("GLM-5")) == 78 * ((512 + 64) * 2 + 132)
+    assert kv_bytes(model("GLM-5"), 1000) == 1000 * kv_bytes_per_token(model("GLM-5"))
+
+
 def test_tensor_parallelism_beyond_the_kv_heads_copies_them():
     shape = model("Qwen3-235B-A22B")
     assert shape.kv_heads == 4

@@ -126,7 +126,10 @@ def test_a_bad_row_gets_one_sentence_and_the_others_go_on(changes, says):
 
 def test_heads_cannot_be_split_among_more_chips_than_there_are_heads():
     says = predict_rows(_frame(_with(gpus=64, tp=64))).loc[0, "error"]
-    assert says == "tp=64: Llama-3.1-8B has 32 attention heads to split among chips"
+    heads = (
+        "tp=64: Llama-3.1-8B has 32 attention heads and 8 of the KV cache, which 64 chips can't split evenly"
+    )
+    assert says == f"{heads}; tp=32 would do"
     assert not predict_rows(_frame(_with(gpus=64, tp=32))).loc[0, "error"]
 
 

@@ -1,5 +1,6 @@
 """A table as people write it: names, units and blanks; the whole cross product of the catalog; files written whole."""
 
+import json
 import time
 from itertools import product
 
@@ -197,3 +198,37 @@ def test_the_table_is_written_whole_or_not_at_all(tmp_path, capsys):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.csv", "rows.csv"]
     assert predict_file(rows, tmp_path / "no" / "out.csv") == 2
     assert "it can't be written" in capsys.readouterr().err
+
+
+def test_a_file_with_a_header_only_says_so(tmp_path, capsys):
+    rows = tmp_path / "rows.csv"
+    rows.write_text(",".join(INPUTS) + "\n")
+    assert predict_file(rows) == 2
+    assert capsys.readouterr().err == "rows.csv has a header and no rows under it: nothing to predict\n"
+
+
+def test_one_cell_that_is_no_number_leaves_the_others_numbers(tmp_path, capsys):
+    rows = tmp_path / "rows.csv"
+    cells = "llama2-70b,H100,8,8,fp8,{isl},128,vllm,max\n"
+    rows.write_text(",".join(INPUTS) + "\n" + "".join(cells.format(isl=one) for one in ("abc", "1000", "2k")))
+    assert predict_file(rows, as_json=True) == 0
+    found = json.loads(capsys.readouterr().out)["rows"]
+    assert [row["isl"] for row in found] == ["abc", 1000, "2k"]
+    assert [row["error"] == "" for row in found] == [False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("model", "tp", "would_do"),
+    [
+        ("Llama-3.1-8B", 3, "tp=2 or tp=4"),
+        ("Qwen3-235B-A22B", 6, "tp=4 or tp=8"),
+        ("DeepSeek-R1", 24, "tp=16"),
+    ],
+)
+def test_heads_that_do_not_split_evenly_are_an_error_that_says_what_would_do(model, tp, would_do):
+    row = GOOD | {"model": model, "gpu": "B200", "gpus": 48, "tp": tp}
+    found = predict_rows(pd.DataFrame([row]))["error"][0]
+    assert found.startswith(f"tp={tp}: {model} has ")
+    assert f"{tp} chips can't split evenly; {would_do}" in found
+    for better in (int(text.split("=")[1]) for text in found.split(";")[1].split() if text.startswith("tp=")):
+        assert "evenly" not in predict_rows(pd.DataFrame([row | {"tp": better}]))["error"][0]

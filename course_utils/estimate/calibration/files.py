@@ -8,7 +8,7 @@ import numpy as np
 from course_utils.estimate.calibration.priors import EXPECTED, PRIORS
 from course_utils.estimate.engine import CONSTANTS
 
-SHARED = ("family", "precision", "link", "kind")
+SHARED = ("family", "precision", "link", "kind", "kind_precision")
 COMMAND = "make fit TABLES=<folder of the published tables>"
 
 

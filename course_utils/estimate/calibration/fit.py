@@ -1,8 +1,8 @@
 """One joint fit of all engines: least squares on the logarithm of times and rates, with priors and a robust loss.
 
-Each row's log-constants are sums: common + engine + family + precision + link + kind (+ engine on a family). The
-sums make the problem linear around any point, so a few Gauss-Newton steps suffice; seventeen extra evaluations give
-all derivatives, because a row depends on its own seventeen constants only. Nothing is random.
+Each row's log-constants are sums: common + engine + family + precision + link + kind (+ kind in a precision, engine on
+a family). The sums make the problem linear around any point, so a few Gauss-Newton steps suffice; one extra evaluation
+per constant gives all derivatives, because a row depends on its own constants only. Nothing is random.
 """
 
 from dataclasses import dataclass, field
@@ -74,8 +74,9 @@ def data_of(deployments: list, measured: np.ndarray, groups: np.ndarray) -> Data
 def keys_of(combo: tuple) -> dict[str, object]:
     """The label that a combination (engine, family, precision, link, kind) has in each dimension."""
     engine, family, precision, link, kind = combo
+    both = f"{kind}/{precision}"
     return dict(
-        zip(DIMENSIONS, ("all", engine, family, precision, link, kind, (engine, family)), strict=True)
+        zip(DIMENSIONS, ("all", engine, family, precision, link, kind, both, (engine, family)), strict=True)
     )
 
 

@@ -18,8 +18,10 @@ UNMEASURED = (
     "80th percentile of errors on families left out whole, each family counting once. new_pair: a family measured "
     "under other engines only; the same for pairs of engine and family left out. other: an engine left out."
 )
-# An interval of its own needs at least so many held-out groups; fewer borrow from the next wider kind.
-ENOUGH_GROUPS = 6
+# An interval of its own needs at least so many held-out groups, and counts beside as many of the next wider kind: the
+# 80th percentile of a handful is close to its worst, whichever that happens to be.
+ENOUGH_GROUPS = 4
+BORROWED_GROUPS = 8
 
 
 def fit_all(folder: Path, out: Path, as_of: str, note: Callable = lambda text: None) -> list[Path]:
@@ -113,14 +115,21 @@ def half_widths(unseen: dict[str, pd.DataFrame]) -> dict:
 
 
 def _widths(lines: pd.DataFrame) -> dict[str, float]:
-    """Half-width of every key with enough groups, and of `any`."""
-    table = {}
-    for columns in (["engine_name", "kind", "load_kind"], ["engine_name", "kind"], ["engine_name"], ["kind"]):
+    """Half-width of every key with enough groups, drawn towards the next wider key's, and of `any`."""
+    table = {"any": conformal_half_width(lines.log_error, _groups(lines))}
+    for columns in (["engine_name"], ["kind"], ["engine_name", "kind"], ["engine_name", "kind", "load_kind"]):
         for label, part in lines.groupby(columns):
-            groups = _groups(part)
-            if groups.nunique() >= ENOUGH_GROUPS:
-                table["/".join(label)] = conformal_half_width(part.log_error, groups)
-    return table | {"any": conformal_half_width(lines.log_error, _groups(lines))}
+            count = _groups(part).nunique()
+            if count < ENOUGH_GROUPS:
+                continue
+            if len(label) == 2:  # an engine's dense or expert models: halfway between both
+                wider = np.sqrt([table.get(one, table["any"]) for one in label]).prod()
+            else:
+                wider = table.get("/".join(label[:-1]), table["any"])
+            own = conformal_half_width(part.log_error, _groups(part))
+            share = count / (count + BORROWED_GROUPS)
+            table["/".join(label)] = float(own**share * wider ** (1.0 - share))
+    return table
 
 
 def _groups(lines: pd.DataFrame) -> pd.Series:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from course_utils.estimate.calibration.aiconfigurator import aiconfigurator
 from course_utils.estimate.calibration.mlperf import READERS as MLPERF
 
 INPUTS = (
@@ -125,49 +126,6 @@ def inferencemax(folder: Path, name: str = "inferencemax_2025_12_to_2026_01") ->
     return rows
 
 
-def aiconfigurator(folder: Path, name: str = "aiconfigurator_silicon_sample") -> pd.DataFrame:
-    """NVIDIA's regression rows for its own predictor: mostly InferenceMAX (lengths 90 % of nominal), some in-house."""
-    raw = read_table(folder, name)
-    rows = pd.DataFrame({"model": raw.model_path, "gpu": raw.system})
-    rows["precision"] = raw.precision.fillna("bf16")
-    chips, groups = _aiconfigurator_split(raw)
-    rows["tp"], rows["attention_dp"], rows["gpus"] = chips, groups, chips
-    community = raw.src.str.contains("source_file|db-dump")
-    rows["isl"], rows["osl"] = raw.isl * np.where(community, 0.9, 1), raw.osl * np.where(community, 0.9, 1)
-    rows["engine"] = raw.backend
-    rows["load"] = "concurrency=" + raw.concurrency.fillna(0).astype(int).astype(str)
-    rows["ttft_ms"], rows["tpot_ms"] = raw.silicon_ttft_ms, raw.silicon_tpot_ms
-    split = raw.concurrency / raw.batch_size
-    known = (split == 1) | (split == raw.attention_dp_size)
-    unknown = raw.precision.isna() & (raw.backend == "sglang")
-    rows.loc[unknown, "reason"] = "no precision given, and faster than BF16 weights can be read"
-    odd = raw.src.str.contains("vllm/0.12.0/nvidia_Llama-3.1-8B-Instruct-FP8")
-    rows.loc[odd, "reason"] = (
-        "a third of this series is faster than the data sheet allows: its load isn't what ran"
-    )
-    rows.loc[~known, "reason"] = "concurrency is a multiple of batch_size that no recorded split explains"
-    rows.loc[chips > 8, "reason"] = "a disaggregated multi-node run with its split left out"
-    rows.loc[raw.concurrency.isna(), "reason"] = "no concurrency given"
-    rows.loc[raw["mode"] == "disagg", "reason"] = "prefill and decode on separate chips"
-    return rows
-
-
-def _aiconfigurator_split(raw: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
-    """Chips of a replica and attention groups. Part of the rows store tp x ep where tp is meant: those have
-    tp x dp = moe_tp x moe_ep with moe_tp = moe_ep, or dp = tp and ep = tp x dp."""
-    tp, dp = raw.tp_size.fillna(0), raw.attention_dp_size.fillna(1).replace(0, 1)
-    chips = tp * dp
-    squared = (raw.moe_tp_size == raw.moe_ep_size) & (raw.moe_ep_size > 1)
-    squared &= chips == raw.moe_tp_size * raw.moe_ep_size
-    doubled = (tp > 1) & (dp == tp) & (raw.moe_ep_size == tp * dp)
-    chips = chips.where(~squared, raw.moe_ep_size).where(~doubled, tp)
-    named = raw.id.str.extract(r"_tp(\d+)(?:_\d)?_ep\d")[0].astype(float)
-    chips = np.maximum(chips, (raw.moe_tp_size * raw.moe_ep_size).where(~squared & ~doubled, 0).fillna(0))
-    chips = named.where(named.notna() & (raw["mode"] == "agg"), chips).replace(0, 1)
-    grouped = np.where((dp > 1) | ((tp == 1) & (chips > 1)), chips, 1)
-    return chips, pd.Series(grouped, index=raw.index)
-
-
 def dstack_batch(folder: Path, name: str = "dstack_h100_mi300x_405b_batch") -> pd.DataFrame:
     """vLLM offline, Llama-3.1-405B in FP8: `batch` prompts handed in at once, end-to-end seconds of the whole batch."""
     raw = read_table(folder, name)
@@ -207,25 +165,40 @@ def blis_open_loop(folder: Path, name: str = "blis_vllm_h100_openloop") -> pd.Da
 
 
 def llmservingsim_runs(folder: Path, name: str = "llmservingsim_vllm_requests") -> pd.DataFrame:
-    """vLLM, 300 requests at about 10/s, faster than it can serve: the mean number running stands for a closed loop."""
+    """vLLM, 300 requests at about 10/s, faster than it can serve: as a closed loop of the number that was running.
+
+    A run fills up and drains, so there are two such numbers, and a row for each. Tokens per second are those of the
+    whole run, with the mean over time; a token's time is that among the others then running, with the mean over
+    tokens. With `ep` the chips of a data-parallel group share the experts.
+    """
     raw = read_table(folder, name)
     result = []
-    for (gpu, label, tp, dp), run in raw.groupby(["gpu", "model", "tp", "dp"]):
-        lasts = (run.arrival_s + run.e2e_s).max() - run.arrival_s.min()
-        running = (run.e2e_s - run.queue_wait_s).sum() / lasts
-        result.append(
-            {"model": label, "gpu": gpu, "gpus": tp * dp, "tp": tp, "precision": "bf16", "engine": "vllm"}
-            | {
-                "isl": run.input_toks.mean(),
-                "osl": run.output_toks.mean(),
-                "load": f"concurrency={running:.0f}",
-            }
-            | {
-                "tpot_ms": run.tpot_s.mean() * 1e3,
-                "out_tok_s_per_gpu": run.output_toks.sum() / lasts / (tp * dp),
-            }
-        )
+    for (gpu, label, tp, dp, ep), run in raw.groupby(["gpu", "model", "tp", "dp", "ep"]):
+        starts, ends = run.arrival_s + run.queue_wait_s, run.arrival_s + run.e2e_s
+        running, seconds = running_at_once(starts.to_numpy(), ends.to_numpy())
+        setup = {
+            "model": label,
+            "gpu": gpu,
+            "gpus": tp * dp,
+            "tp": tp * dp if ep else tp,
+            "precision": "bf16",
+        }
+        setup |= {"attention_dp": dp if ep else 1, "engine": "vllm"}
+        setup |= {"isl": run.input_toks.mean(), "osl": run.output_toks.mean()}
+        by_time = np.average(running, weights=seconds)
+        by_token = np.average(running, weights=seconds * running)
+        rate = run.output_toks.sum() / seconds.sum() / (tp * dp)
+        result.append(setup | {"load": f"concurrency={by_time:.0f}", "out_tok_s_per_gpu": rate})
+        result.append(setup | {"load": f"concurrency={by_token:.0f}", "tpot_ms": run.tpot_s.mean() * 1e3})
     return pd.DataFrame(result)
+
+
+def running_at_once(starts: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How many requests run between two events, and for how many seconds, given when each starts and ends."""
+    times = np.concatenate([starts, ends])
+    order = np.argsort(times, kind="stable")
+    change = np.concatenate([np.ones(len(starts)), -np.ones(len(ends))])[order]
+    return np.cumsum(change)[:-1], np.diff(times[order])
 
 
 def llamacpp(folder: Path, name: str = "llamacpp_gpu_benchmarks") -> pd.DataFrame:
@@ -276,7 +249,6 @@ READERS = {
     "trtllm_v0_5_to_v0_9_static": trtllm_static,
     "trtllm_online_v0_14": trtllm_online,
     "inferencemax_2025_12_to_2026_01": inferencemax,
-    "aiconfigurator_silicon_sample": aiconfigurator,
     "dstack_h100_mi300x_405b_batch": dstack_batch,
     "blis_vllm_h100_openloop": blis_open_loop,
     "llmservingsim_vllm_requests": llmservingsim_runs,
@@ -285,11 +257,15 @@ READERS = {
 }
 
 
+# Readers that have a module of their own take the table as it was read.
+_PARSED = {"aiconfigurator_silicon_sample": aiconfigurator} | MLPERF
+
+
 def published(folder: str | Path) -> pd.DataFrame:
     """Every table, in one frame. ValueError where the folder or a table isn't there."""
     frames = []
     tables = {name: reader(Path(folder), name) for name, reader in READERS.items()}
-    tables |= {name: reader(read_table(folder, name)) for name, reader in MLPERF.items()}
+    tables |= {name: reader(read_table(folder, name)) for name, reader in _PARSED.items()}
     for name, rows in tables.items():
         for column, value in _DEFAULTS.items():
             rows[column] = rows[column].fillna(value) if column in rows else value
