@@ -801,8 +801,8 @@ show(View(title, Bars("", [*short], [*short.values()]), note), Chart("", "time s
 # %% [markdown] id="zones-meaning"
 # Zones of a region close together more often than chance: a shortage doesn't stop at a fence. And even independent
 # zones leave more than the one in a thousand, because every move between them costs a cold start of three minutes.
-# Look to another region or another *kind* of chip before a fourth zone. One replica more than you need hardly helps:
-# a zone that closes takes two or three with it.
+# A further zone of the region shares its shortages; another region, or another *kind* of chip, has its own. One replica
+# more than you need hardly helps: a zone that closes takes two or three with it.
 #
 # ### Notice, and what a miss may cost
 #
@@ -1159,7 +1159,7 @@ explorer(
 # | Serve many at once | the weights are read once for all of them |
 # | Count KV heads, all experts in memory, touched experts in time | these three make calculators wrong by factors |
 # | Price per token, never per hour | the cheapest hour is rarely the cheapest token |
-# | Ask several sellers | the same chip costs four times as much at one as at another |
+# | Ask several sellers | the same chip costs several times as much at one as at another |
 # | Held-out error or no error | a fit looks good on what it was fitted to |
 # | Reserve above reserved / on demand | a reservation is paid for idle hours too |
 # | Plan spot with drift, three zones and a fallback | a process fitted to one month knows that month |
