@@ -203,8 +203,8 @@ check("ch08.q1", day_usd)
 def uses_to_pay(write, read):
     """A whole number of uses."""
     ### BEGIN SOLUTION
-    # write + (n - 1) * read <= n; the tiny amount takes off what rounding adds
-    return math.ceil((write - read) / (1 - read) - 1e-12)
+    # write + (n - 1) * read <= n
+    return math.ceil((write - read) / (1 - read))
     ### END SOLUTION
 
 
@@ -610,8 +610,8 @@ show(View(title, lines, "computed: Clopper and Pearson 1934, two-sided"), chart)
 def traps_needed(max_wrong_share, confidence):
     """A whole number."""
     ### BEGIN SOLUTION
-    # (1 - p) ** n <= 1 - confidence; the tiny amount takes off what rounding adds
-    return math.ceil(math.log(1 - confidence) / math.log(1 - max_wrong_share) - 1e-12)
+    # (1 - p) ** n <= 1 - confidence
+    return math.ceil(math.log(1 - confidence) / math.log(1 - max_wrong_share))
     ### END SOLUTION
 
 

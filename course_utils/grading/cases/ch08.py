@@ -76,13 +76,15 @@ DAY = Question(
 
 
 def uses_to_pay(write, read):
-    return ceil((write - read) / (1 - read) - 1e-12)
+    return ceil((write - read) / (1 - read))
 
 
 def uses_inputs(rng):
     yield from TERMS
-    for _ in range(4):
-        yield round(rng.uniform(1.1, 4), 2), round(rng.uniform(0.05, 0.7), 2)
+    for whole in (2, 3, 4, 6):
+        # Between two whole numbers, so that no rounding decides.
+        read = round(rng.uniform(0.05, 0.7), 2)
+        yield round(read + (whole - rng.uniform(0.2, 0.8)) * (1 - read), 3), read
 
 
 USES = Question(
@@ -95,7 +97,7 @@ USES = Question(
     misconceptions=(
         Misconception(
             "reads for uses",
-            lambda w, r: ceil((w - r) / (1 - r) - 1e-12) - 1,
+            lambda w, r: ceil((w - r) / (1 - r)) - 1,
             "That is the number of reads. The write is a use as well: somebody got an answer from it.",
         ),
         Misconception(
@@ -105,17 +107,17 @@ USES = Question(
         ),
         Misconception(
             "rounded down",
-            lambda w, r: floor((w - r) / (1 - r) + 1e-12),
+            lambda w, r: floor((w - r) / (1 - r)),
             "With so few uses the cache still costs more than none: round up.",
         ),
         Misconception(
             "reads are free",
-            lambda w, r: ceil(w - 1e-12),
+            lambda w, r: ceil(w),
             "You compare the write alone with uses at full price. Reads cost `read` each.",
         ),
         Misconception(
             "surcharge over read",
-            lambda w, r: 1 + ceil((w - 1) / r - 1e-12),
+            lambda w, r: 1 + ceil((w - 1) / r),
             "You divide the surcharge by the price of a read. A read *saves* 1 − read: divide by that.",
         ),
     ),
@@ -131,7 +133,8 @@ def share_of_hits(requests_per_hour, ttl_minutes):
 
 def share_inputs(rng):
     yield 12.0, 5.0
-    yield 1.0, 60.0
+    yield 3.0, 5.0
+    yield 0.5, 60.0
     yield 100.0, 5.0
     for _ in range(5):
         yield round(rng.uniform(0.5, 40), 1), float(rng.choice([5, 10, 60]))
@@ -177,7 +180,7 @@ SHARE = Question(
 
 
 def traps_needed(max_wrong_share, confidence):
-    return ceil(log(1 - confidence) / log(1 - max_wrong_share) - 1e-12)
+    return ceil(log(1 - confidence) / log(1 - max_wrong_share))
 
 
 def traps_inputs(rng):
@@ -198,17 +201,17 @@ TRAPS = Question(
     misconceptions=(
         Misconception(
             "one over the share",
-            lambda p, c: ceil(1 / p - 1e-12),
+            lambda p, c: ceil(1 / p),
             "With 1/p traps a rule that errs at rate p still passes with a chance of 37 %. Which chance may it have?",
         ),
         Misconception(
             "confidence for its complement",
-            lambda p, c: ceil(log(c) / log(1 - p) - 1e-12),
+            lambda p, c: ceil(log(c) / log(1 - p)),
             "You let a bad rule pass with the chance `confidence`. It may pass with 1 − confidence at most.",
         ),
         Misconception(
             "rule of three",
-            lambda p, c: ceil(3 / p - 1e-12),
+            lambda p, c: ceil(3 / p),
             "3/p is the rule of thumb for 95 %. Take the exact one: (1 − p)ⁿ ≤ 1 − confidence.",
         ),
         Misconception(
@@ -218,7 +221,7 @@ TRAPS = Question(
         ),
         Misconception(
             "traps that fail",
-            lambda p, c: ceil(log(1 - c) / log(p) - 1e-12),
+            lambda p, c: ceil(log(1 - c) / log(p)),
             "You multiply the chances of being *wrong*. The chance to pass n traps is (1 − p)ⁿ.",
         ),
     ),
