@@ -11,6 +11,7 @@ Taught in: chapter 04.
 """
 
 import random
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -63,6 +64,7 @@ def scored_text() -> str:
     return "\n".join(corpus.blocks(corpus.held_out(), _PASSAGE_CHARS)[::_EVERY])
 
 
+@cache
 def _text(kind: str, seed: int) -> str:
     if kind == "scored":
         return scored_text()
