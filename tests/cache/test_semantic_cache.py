@@ -303,6 +303,15 @@ def test_with_the_shared_store_gone_every_request_falls_through_to_the_model_and
     assert cache.ask("question", ACME, lambda text: "model")[0] == "kept"
 
 
+def test_vectors_of_another_model_in_the_store_cost_hits_and_no_requests():
+    store = MemoryStore()
+    SemanticCache(toy_embed, store, LOOSE).put("question", "kept", ACME)
+    cache = SemanticCache(lambda texts: np.eye(1, 8, dtype=np.float32), store, LOOSE)
+    assert cache.ask("question", ACME, lambda text: "model")[0] == "model"
+    assert cache.counts == {"store unavailable": 1, "not kept: store unavailable": 1}
+    assert len(store) == 1
+
+
 def test_an_answer_too_large_to_keep_is_still_given():
     cache = SemanticCache(toy_embed, MemoryStore(max_bytes=500), LOOSE)
     assert cache.ask("question", ACME, lambda text: "x" * 1000)[0] == "x" * 1000

@@ -10,6 +10,7 @@ and no requests. Taught in: chapter 08, sections 4 to 8.
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +19,7 @@ from course_utils.cache.semantic.embedding import Embed
 from course_utils.cache.semantic.guard import Guard
 from course_utils.cache.semantic.index import checked
 from course_utils.cache.semantic.scope import Scope
-from course_utils.cache.semantic.store import Entry, MemoryStore, Store, StoreUnavailable
+from course_utils.cache.semantic.store import Entry, MemoryStore, Store
 from course_utils.cache.semantic.threshold import Thresholds
 
 CANDIDATES = 5  # the nearest may be a trap and the next one a hit
@@ -46,7 +47,7 @@ class Lookup:
 class SemanticCache:
     """Answers by meaning, within a scope.
 
-    embed        texts to unit vectors, such as `Embedder()`
+    embed        texts to unit vectors, such as `Embedder()`; another model needs another store
     store        `MemoryStore` or `SqliteStore`, or your own `Store`
     thresholds   from `threshold.learn`; the default serves nothing but the same plain words
     ttl_s        seconds that an answer lives; a hit doesn't extend it, so no stale answer lives on its fame
@@ -87,7 +88,7 @@ class SemanticCache:
         entry = Entry(scope.key, question, answer, vector, frozenset(tags), now, now + self.ttl_s)
         try:
             self.store.put(entry)
-        except StoreUnavailable:
+        except Exception:
             self.counts["not kept: store unavailable"] += 1
             return False
         return True
@@ -117,11 +118,10 @@ class SemanticCache:
         if vector is None:
             return Lookup(None, "no embedding")
         try:
-            candidates = self.store.nearest(scope.key, vector, CANDIDATES, self.clock())
-            best = self._decide(question, candidates)
-        except StoreUnavailable:
+            candidates = list(self.store.nearest(scope.key, vector, CANDIDATES, self.clock()))
+        except Exception:  # whatever a client over the network can raise, or vectors of another model
             return Lookup(None, "store unavailable")
-        return best
+        return self._decide(question, candidates)
 
     def _decide(self, question: str, candidates) -> Lookup:
         refused = Lookup(None, "nothing near")
@@ -144,7 +144,8 @@ class SemanticCache:
         return refused
 
     def _serve(self, entry: Entry, reason: str, likeness: float) -> Lookup:
-        self.store.used(entry)
+        with suppress(Exception):  # the answer is at hand, whether its use can be noted or not
+            self.store.used(entry)
         return Lookup(entry.answer, reason, entry.question, likeness)
 
     def _vector(self, question: str) -> np.ndarray | None:

@@ -98,10 +98,12 @@ class MemoryStore:
         if entry.bytes_held > self.max_bytes:
             raise StoreUnavailable(f"an answer of {entry.bytes_held:,} bytes, {self.max_bytes:,} in all")
         name = entry.id
-        if name in self._entries:
-            self.drop(name)
         index = self._indexes.get(entry.scope) or ExactIndex(len(entry.vector))
         index.add(name, entry.vector)  # first: it may refuse the vector, and then nothing has changed
+        if name in self._entries:
+            self.drop(name)
+            index = self._indexes.get(entry.scope) or ExactIndex(len(entry.vector))
+            index.add(name, entry.vector)
         self._indexes[entry.scope] = index
         self._entries[name] = entry
         self.bytes_held += entry.bytes_held
