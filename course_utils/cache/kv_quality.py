@@ -24,7 +24,8 @@ ROUNDED = {
     "int4, values per channel": (4, "channel", "channel"),
     "int2": (2, "channel", "token"),
 }
-WINDOWS = {"window 256, 0 sinks": (256, 0), "window 252, 4 sinks": (252, 4)}
+WINDOWS = {"window 128, 0 sinks": (128, 0), "window 124, 4 sinks": (124, 4)}
+WINDOWED = {"sequence_tokens": 512, "scored_tokens": 256}
 GROUP_TOKENS = 64
 
 
@@ -130,7 +131,7 @@ def cases(seed: int) -> Iterable[tuple[str, Callable[[], dict]]]:
         return row(measured, **shares)
 
     def limited(window: int | None, sinks: int) -> dict:
-        return row(perplexity_windowed(model, tokenizer, text, window, sinks, windows=4))
+        return row(perplexity_windowed(model, tokenizer, text, window, sinks, windows=8, **WINDOWED))
 
     yield "not rounded", lambda: through(GrowingKv)
     for key, (bits, keys, values) in ROUNDED.items():
