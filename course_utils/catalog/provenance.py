@@ -37,6 +37,8 @@ _AGELESS = frozenset(
         "published_runs.csv",
         "grid_intensity.csv",
         "pue.csv",
+        "semantic_pairs.csv",
+        "prefix_replays.csv",
     }
 )
 
