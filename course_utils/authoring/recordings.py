@@ -48,6 +48,16 @@ RECORDABLES: tuple[Recordable, ...] = (
         "perplexity of SmolLM2 in 8 bits: weights alone, and W8A8 in five ways",
         "course_utils.compress.int8_quality:cases",
     ),
+    Recordable(
+        "distillation",
+        "a student of a quarter trained alone, distilled and from a pruned start, three seeds each",
+        "course_utils.compress.distillation_study:cases",
+    ),
+    Recordable(
+        "pruning",
+        "SmolLM2 and the tiny model pruned by magnitude, Wanda, SparseGPT, 2:4 and whole parts: losses by window",
+        "course_utils.compress.pruning_runs:cases",
+    ),
 )
 
 
