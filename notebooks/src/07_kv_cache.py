@@ -39,7 +39,7 @@ from course_utils.estimate import memory
 from course_utils.estimate.predict import predict
 from course_utils.explore import Bars, Chart, Choice, Line, Points, Slider, View, explorer, show
 from course_utils.grading import check
-from course_utils.measure import fit_threads, load, random_llama
+from course_utils.measure import load, random_llama
 from course_utils.measure.recorded import recording
 
 # %% [markdown] id="why"
@@ -52,7 +52,7 @@ from course_utils.measure.recorded import recording
 # **Predict.** At 512 tokens, how many times as long does a step take without a cache: 2, 10, or 40 times?
 
 # %% id="why-measure"
-fit_threads()
+torch.set_num_threads(1)  # threads that wait for a busy core spoil a measurement
 llama = random_llama(1024, layers=2, device="cpu").model  # random weights: the time is real, the text isn't
 contexts = [64, 128, 256, 512]
 times = kv_model.step_times(llama, contexts, turns=2)
@@ -409,15 +409,15 @@ bars = Bars(
     "", shown, *([100 * getattr(change[key], part) for key in shown] for part in ("mean", "lo", "hi"))
 )
 eight_bits, four, wrong = (100 * change[key].mean for key in ("int8", "int4", "int4, keys per token"))
-title = f"8 bits change perplexity by {eight_bits:+.2f} %, 4 by {four:+.1f} %, 4 on the wrong axis by {wrong:+.1f} %"
+title = f"8 bits change perplexity by {eight_bits:+.2f} %, 4 by {four:+.1f} %, 4 with keys per token by {wrong:+.1f} %"
 note = f"{record.label}; SmolLM2-135M, {rows['int8']['setting']}; 95 % intervals"
 show(View(title, bars, note), Chart("", "change of perplexity (%)"))
 
 # %% [markdown] id="quality-meaning"
-# 8 bits can't be told from unrounded numbers here, and 2 break this small model. In between the axes decide: a wrong one costs more
-# than the 4 bits do. That holds for values too, where the error of rounding saw hardly a difference: error is not
-# quality. What counts is what attention does with it. The rule that stays is KIVI's: keys per channel, values per
-# token.
+# 8 bits can't be told from unrounded numbers here, and 2 break this small model. In between the axes decide: a wrong
+# one costs more than the 4 bits do. That holds for values too, where the error of rounding saw hardly a difference:
+# error is not quality. What counts is what attention does with it. The rule that stays is KIVI's: keys per channel,
+# values per token.
 #
 # Bytes are counted as held, scales included: 8 bits never give half, 4 never a quarter. Speed is a second question. A
 # kernel that reads 8 bits reads half as many bytes; one that restores 16 bits first, as ours does, saves memory only.
