@@ -35,6 +35,7 @@ from course_utils.explore import Bars, Chart, Choice, Line, Points, Slider, View
 from course_utils.grading import check
 from course_utils.measure import corpus, load, measure_roofs, paired, perplexity, random_llama, time_call
 from course_utils.measure.comparing import compare
+from course_utils.measure.machine import last_level_cache_bytes
 from course_utils.measure.recorded import recording
 from course_utils.measure.runtime import device, fit_threads
 
@@ -806,7 +807,7 @@ show(view, Chart("", "weights read in decode (GB/s)"))
 from torch import nn
 
 
-def stack(hidden, weights=2**24):
+def stack(hidden, weights=2**25):
     """As many square layers as hold so many weights."""
     torch.manual_seed(0)
     some = [nn.Linear(hidden, hidden, bias=False) for _ in range(weights // hidden**2)]
@@ -868,7 +869,7 @@ check("ch03.q7", speedups)
 # %% [markdown] id="hidden"
 # ### Why a small model can get slower
 #
-# The same 16.8 million weights, cut into matrices of different size: many small ones, or a few large ones. One token,
+# The same 33.6 million weights, cut into matrices of different size: many small ones, or a few large ones. One token,
 # then more at once.
 #
 # **Predict.** At a hidden size of 256, is INT8 faster or slower than before?
@@ -876,7 +877,7 @@ check("ch03.q7", speedups)
 # %% id="hidden-sweep"
 runs, big, alone = [*runs], None, None  # the models of before are done
 gc.collect()
-hidden_sizes, at_once = (256, 512, 1024, 2048), (1, 4, 16, 64)
+hidden_sizes, at_once = (256, 512, 1024, 2048), (1, 8, 64)
 times_s = {}
 for hidden in hidden_sizes:
     plain = stack(hidden)
@@ -884,7 +885,7 @@ for hidden in hidden_sizes:
     for tokens in at_once:
         x_in = torch.randn(tokens, hidden, device=device(), dtype=getattr(torch, dtype))
         times_s[hidden, tokens] = compare(
-            {n: lambda m=m, x=x_in: m(x) for n, m in pair.items()}, repeats=15, max_seconds=0.6
+            {n: lambda m=m, x=x_in: m(x) for n, m in pair.items()}, repeats=9, max_seconds=0.6
         )
 
 # %% id="hidden-figure"
@@ -895,10 +896,11 @@ for tokens in at_once:
 first, last = curves[0].y[0], curves[0].y[-1]
 title = f"One token: {first:.2g} times as fast at hidden size {hidden_sizes[0]}, {last:.2g} times at {hidden_sizes[-1]}"
 even = Line("no gain", [hidden_sizes[0], hidden_sizes[-1]], [1, 1], dash=True)
-view = View(
-    title, (*curves, even), f"{measured_here()}: {eight} over {base}, linear layers only; 95 % intervals"
+note = f"{measured_here()}: {eight} over {base}, linear layers only, 95 % intervals; 34 MB of weights in 8 bits, "
+note += f"{last_level_cache_bytes() / 1e6:.0f} MB of cache"
+show(
+    View(title, (*curves, even), note), Chart("hidden size", "speed-up (times)", x_scale="log", y_scale="log")
 )
-show(view, Chart("hidden size", "speed-up (times)", x_scale="log", y_scale="log"))
 
 # %% id="hidden-fixed"
 dot = (
@@ -1091,7 +1093,7 @@ def seconds(name, hidden, tokens):
 
 def price(hidden, batch, billions, usd_per_hour):
     tokens = np.unique(np.append(np.geomspace(1, 64, 13), batch))
-    larger = billions * 1e9 / 2**24
+    larger = billions * 1e9 / 2**25
     curves, at = [], []
     for name in (base, eight):
         usd = [
@@ -1102,7 +1104,7 @@ def price(hidden, batch, billions, usd_per_hour):
         at.append(usd[list(tokens).index(batch)])
     title = f"{eight}: {at[0] / at[1]:.2f} times as fast, {at[1]:,.2f} USD a million tokens instead of {at[0]:,.2f}"
     note = (
-        f"{measured_here()} on 16.8 million weights, scaled to yours; linear layers only; price {assumed()}"
+        f"{measured_here()} on 33.6 million weights, scaled to yours; linear layers only; price {assumed()}"
     )
     return View(title, (*curves, Points("you", [batch], [at[1]])), note)
 
