@@ -69,14 +69,15 @@ def others_prefills_s(work: Work, c: Constants, sequences, shared):
     return c.interference * np.maximum(sequences - 1.0, 0.0) * shared
 
 
-def place_s(work: Work, c: Constants, sequences):
+def place_s(work: Work, c: Constants, sequences, alone, shared):
     """Seconds that a request holds its place among `sequences`: its prefill, its steps, the prefills of the others.
 
-    This is what capacity means under every load: `sequences` places, each taken anew after so long.
+    `alone` and `shared` are `lone_prefill_s` and `shared_prefill_s`, which don't depend on `sequences`. This is
+    what capacity means under every load: `sequences` places, each taken anew after so long.
     """
     tokens = np.maximum(work.osl - 1.0, 0.0)
-    others = others_prefills_s(work, c, sequences, shared_prefill_s(work, c))
-    return lone_prefill_s(work, c) + tokens * token_s(work, c, sequences) + others
+    others = others_prefills_s(work, c, sequences, shared)
+    return alone + tokens * token_s(work, c, sequences) + others
 
 
 def running_token_s(work: Work, c: Constants, sequences, shared, waited=0.0):
@@ -96,9 +97,10 @@ def most_running(work: Work):
 def offline(work: Work, c: Constants) -> Speed:
     """Endless backlog: as many requests as there is room for, each place taken anew at once."""
     batch = most_running(work)
-    tpot = running_token_s(work, c, batch, shared_prefill_s(work, c))
-    ttft = c.request_s + c.wait_steps * token_s(work, c, batch) + lone_prefill_s(work, c)
-    rate = batch / place_s(work, c, batch)
+    alone, shared = lone_prefill_s(work, c), shared_prefill_s(work, c)
+    tpot = running_token_s(work, c, batch, shared)
+    ttft = c.request_s + c.wait_steps * token_s(work, c, batch) + alone
+    rate = batch / place_s(work, c, batch, alone, shared)
     return Speed(rate * work.osl / work.tp, ttft, tpot, batch * work.pp, np.zeros(batch.shape, bool))
 
 
@@ -135,7 +137,7 @@ def closed_loop(work: Work, c: Constants) -> Speed:
     asked = np.maximum(work.load_value / (work.replicas * work.pp), 1.0)
     batch = np.minimum(asked, most_running(work))
     alone, shared = lone_prefill_s(work, c), shared_prefill_s(work, c)
-    step, place = token_s(work, c, batch), place_s(work, c, batch)
+    step, place = token_s(work, c, batch), place_s(work, c, batch, alone, shared)
     busy = np.minimum(batch * shared / place, 1.0)
     # Nobody waits behind more prefills than there are other requests.
     wait = queue_s(c, busy, alone) + c.burst * (batch - 1.0) / 2.0 * shared
@@ -158,10 +160,10 @@ def open_loop(work: Work, c: Constants) -> Speed:
     per_stage = work.load_value / (work.replicas * work.pp)
     alone, shared = lone_prefill_s(work, c), shared_prefill_s(work, c)
     low, high = np.zeros(per_stage.shape), most_running(work)
-    capacity = high / place_s(work, c, high)
+    capacity = high / place_s(work, c, high, alone, shared)
     for _ in range(24):  # bisection: 2**24 halves any batch to below one sequence
         middle = (low + high) / 2.0
-        short = per_stage * place_s(work, c, np.maximum(middle, 1.0)) > middle
+        short = per_stage * place_s(work, c, np.maximum(middle, 1.0), alone, shared) > middle
         low, high = np.where(short, middle, low), np.where(short, high, middle)
     batch = np.maximum((low + high) / 2.0, 1e-3)
     overloaded = per_stage > FULL * capacity
