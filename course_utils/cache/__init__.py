@@ -16,7 +16,6 @@ _HOME: dict[str, str] = {
     "replay": "prefix_replay",
     "round_robin": "prefix_replay",
     "PromptCache": "prompt_cache",
-    "prompt_cache": "prompt_cache",
     "lint_prompts": "prompt_lint",
     "read_prompts": "prompt_lint",
     "BlockPool": "kv_paged",
@@ -38,6 +37,7 @@ _MODULES: tuple[str, ...] = (
     "kv_quantized",
     "prefix",
     "prefix_replay",
+    "prompt_cache",  # the module: a function of that name is in it
     "prompt_lint",
     "semantic",
 )
