@@ -537,7 +537,8 @@ title = f"With its teacher paid, the distilled student {word[large]} the one tra
 if small != large:
     title += f"; at the smaller budget it {word[small]} it"
 note = f"{study.label}; three seeds, 95 % intervals; teacher's forward passes counted"
-axes = Chart("training compute (GFLOP)", "held-out loss (nats per token)", x_scale="log")
+most = max(one.x.max() for one in dots)
+axes = Chart("training compute (GFLOP)", "held-out loss (nats per token)", x_range=(0, 1.1 * most))
 show(View(title, dots, note), axes)
 
 # %% id="equal-compute-figure"
