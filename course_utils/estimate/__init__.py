@@ -4,7 +4,7 @@ Names arrive on first use: pandas loads for a log, not for the price of one requ
 function share a name (`predict`, `engine`, `precision`, `deployment`, `predict_file`), the name means the module.
 """
 
-from importlib import import_module
+from course_utils.lazy import front_door
 
 _HOME = {
     "Cost": "cost",
@@ -89,15 +89,4 @@ _MODULES = (
     "work",
 )
 __all__ = sorted([*_HOME, *_MODULES])
-
-
-def __getattr__(name: str):
-    if name in _HOME:
-        return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    if name in _MODULES:
-        return import_module(f"{__name__}.{name}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {', '.join(__all__)}")
-
-
-def __dir__():
-    return sorted([*globals(), *__all__])
+__getattr__, __dir__ = front_door(__name__, _HOME, _MODULES)

@@ -4,10 +4,9 @@ A chapter says *what* to draw (a `View` of `Line`, `Points` and `Bars` on a `Cha
 (`Slider`, `Choice`, `Toggle`). Which library draws it depends on where the notebook runs (`frontend()`).
 """
 
-from importlib import import_module
-
 # Eager and light. Lazily, the submodule of the same name would hide the function once anything imports it.
 from course_utils.explore.frontend import frontend
+from course_utils.lazy import front_door
 
 # Loaded on first use: the drawing libraries cost a second that `import course_utils` must not pay.
 _HOME = {
@@ -26,13 +25,4 @@ _HOME = {
     "show": "charts",
 }
 __all__ = [*_HOME, "frontend"]
-
-
-def __getattr__(name: str):
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {', '.join(__all__)}")
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-
-
-def __dir__():
-    return sorted([*globals(), *__all__])
+__getattr__, __dir__ = front_door(__name__, _HOME)

@@ -1,6 +1,6 @@
 """What happens under load? Spot capacity that comes and goes, and serving and computing on it."""
 
-from importlib import import_module
+from course_utils.lazy import front_door
 
 # Loaded on first use: numpy and scipy cost time that `import course_utils` must not pay. No module here may
 # be called like a function of this list, or importing it would hide the function.
@@ -47,13 +47,4 @@ _HOME = {
     "spot_usd_per_useful_hour": "break_even",
 }
 __all__ = sorted(_HOME)
-
-
-def __getattr__(name: str):
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {', '.join(__all__)}")
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-
-
-def __dir__():
-    return sorted([*globals(), *__all__])
+__getattr__, __dir__ = front_door(__name__, _HOME)
