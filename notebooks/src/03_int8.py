@@ -5,6 +5,7 @@
 #   tier: cpu
 #   memory_mb: 1750
 #   seconds: 75
+#   colab: [bitsandbytes]
 # ---
 
 # %% [markdown] id="objectives"

