@@ -47,39 +47,6 @@ def _drafted(raw: pd.DataFrame) -> pd.Series:
     four chips with experts not dealt out is one (on B200 and B300), is inferred from their speed: at a concurrency of
     4 these take half to two thirds of the plain runs' time, four chips beat eight, and the lead shrinks under load.
     """
-    community = raw.src.str.contains("source_file|db-dump")
-    rows["isl"], rows["osl"] = raw.isl * np.where(community, 0.9, 1), raw.osl * np.where(community, 0.9, 1)
-    rows["engine"] = raw.backend
-    rows["load"] = "concurrency=" + raw.concurrency.fillna(0).astype(int).astype(str)
-    rows["ttft_ms"], rows["tpot_ms"] = raw.silicon_ttft_ms, raw.silicon_tpot_ms
-    split = raw.concurrency / raw.batch_size
-    known = (split == 1) | (split == raw.attention_dp_size)
-    unknown = raw.precision.isna() & (raw.backend == "sglang")
-    rows.loc[unknown, "reason"] = "no precision given, and faster than BF16 weights can be read"
-    odd = raw.src.str.contains("vllm/0.12.0/nvidia_Llama-3.1-8B-Instruct-FP8")
-    rows.loc[odd, "reason"] = (
-        "a third of this series is faster than the data sheet allows: its load isn't what ran"
-    )
-    rows.loc[~known, "reason"] = "concurrency is a multiple of batch_size that no recorded split explains"
-    rows.loc[chips > 8, "reason"] = "a disaggregated multi-node run with its split left out"
-    rows.loc[raw.concurrency.isna(), "reason"] = "no concurrency given"
-    drafted = _drafted(raw)
-    rows.loc[drafted, "reason"] = (
-        "run with speculative decoding, or not to be told from such a run: the table leaves it out"
-    )
-    rows.loc[raw["mode"] == "disagg", "reason"] = "prefill and decode on separate chips"
-    return rows
-
-
-def _drafted(raw: pd.DataFrame) -> pd.Series:
-    """Rows of InferenceMAX's recipes with multi-token prediction: the table has no column that would say so.
-
-    Its file of recipes (SemiAnalysisAI/InferenceX, .github/configs/nvidia-master.yaml) names image, chips and
-    concurrency of each: DeepSeek-R1 on TensorRT-LLM 1.2.0rc6.post3, and before it the runs of 2026-01-14 on
-    1.1.0rc2.post2; on B200 in FP8 under SGLang 0.5.9 with eight chips (with the plain runs among them: the table
-    can't tell them apart); Qwen3.5 in FP8 under SGLang 0.5.9 with four chips and experts not dealt out. These are
-    1.3 to 2.1 times faster at a concurrency of 4 than the plain runs on the same chips, and as fast at the highest.
-    """
     community = raw.src.str.contains("source_file") & (raw["mode"] == "agg")
     deepseek, qwen = raw.model_path.str.contains("DeepSeek-R1"), raw.model_path.str.contains("Qwen3.5-397B")
     tensorrt = (raw.backend == "trtllm") & (
