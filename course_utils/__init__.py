@@ -2,7 +2,7 @@
 
 One street; data walks down it once::
 
-    catalog -> estimate -> measure -> compress -> scale -> decide -> explore -> grading -> authoring -> cli
+    catalog -> estimate -> measure -> compress -> cache -> scale -> decide -> explore -> grading -> authoring -> cli
 
 `import course_utils` loads none of these: each package arrives on first use.
 """
@@ -11,6 +11,7 @@ from importlib import import_module
 
 _PACKAGES = (
     "authoring",
+    "cache",
     "catalog",
     "compress",
     "decide",

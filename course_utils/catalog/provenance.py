@@ -39,6 +39,8 @@ _AGELESS = frozenset(
         "pue.csv",
         "semantic_pairs.csv",
         "prefix_replays.csv",
+        "host_links.csv",
+        "conversation_traces.csv",
     }
 )
 
