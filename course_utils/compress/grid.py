@@ -269,7 +269,6 @@ SMOLLM2 = Grid(
         Cell("rtn", 8, 64),
         Cell("nf4", 4, 64),
         Cell("rtn", 4, 32, "zero_point"),
-        *_ways((8, 4, 3), (32, 192), ("rtn",)),
-        *_ways((4,), (192,), ("gptq",)),
+        *_ways((4, 3), (32, 192), ("rtn",)),
     ),
 )
