@@ -547,7 +547,7 @@ less = size[0] / size[1]
 at_half = [zero[0], sparse[0]]
 names = ["half zeros, dense", "half zeros, CSR", "half the MLP cut away", "…as its bytes say"]
 values, low, high = ([*(getattr(r, end) for r in (*at_half, faster)), less] for end in ("median", "lo", "hi"))
-title = f"Without half its MLP the model decodes {faster.median:.2f} times as fast: it has {less:.2f} times fewer bytes"
+title = f"Half its MLP gone, a model decodes {faster.median:.2f} times as fast: it reads {1 / less:.0%} of the bytes"
 note = f"zeros: one matrix; cut: random weights, a layer of 2048 × 16384; fp32, one token; {here}"
 show(View(title, Bars("", names, values, low, high), note), Chart("", "speed / whole (×)"))
 del large, smaller, turns
@@ -659,11 +659,14 @@ gaps = {
 }
 
 # %% id="recovery-figure"
-rise = [100 * gap.mean for gap in gaps.values()]
-title = f"{steps} steps take the cut from {rise[0]:+.0f} % to {rise[1]:+.0f} %; "
-title += f"against a whole model trained as long it is {rise[2]:+.0f} %"
+middle, low, high = ([1 + getattr(gap, end) for gap in gaps.values()] for end in ("mean", "lo", "hi"))
+title = (
+    f"{steps} steps take the cut from {middle[0]:.2f} to {middle[1]:.2f} times the whole model's perplexity; "
+)
+title += f"against one trained as long it has {middle[2]:.2f}"
 note = f"tiny model, half its MLP channels, {steps * 512:,} tokens, 95 % intervals; {here}"
-show(View(title, increase("", gaps), note), Chart("", "perplexity above the whole model's (%)"))
+bars = Bars("", [*gaps], middle, low, high)
+show(View(title, bars, note), Chart("", "perplexity / the whole model's"))
 
 # %% [markdown] id="recovery-meaning"
 # The second bar is what a report likes to show, and it mixes two things: the repair, and what the training text taught.
