@@ -5,7 +5,7 @@ The teacher is the course's tiny model, the student has a quarter of its paramet
 teacher cut to the student's shape. All have the recipe that the teacher was trained with, none was tuned. A run is
 a whole one: its learning rate ends with its budget, so that no curve is cut off in the middle.
 
-`course record distillation` measures it again, in two minutes of one core; longer budgets are one line, STEPS.
+`course record distillation` measures it again, in twenty minutes of one core; longer budgets are one line, STEPS.
 The text is that which the teacher learned from, rebuilt from the installed documentation. `distillation_results`
 reads what was recorded.
 Taught in: chapter 06.
@@ -33,7 +33,7 @@ from course_utils.measure import corpus, load
 from course_utils.measure.conversion import cache_folder
 
 SEEDS = (1, 2, 3)
-STEPS = (40,)  # budgets of those that have a teacher: 20 thousand tokens
+STEPS = (40, 400)  # budgets of those that have a teacher: 20 and 205 thousand tokens
 WAYS = ("alone", "distilled", "pruned, alone", "pruned, distilled")
 BATCH, LENGTH, HELD_OUT_ROWS = 4, 128, 32
 
