@@ -536,7 +536,7 @@ found = {way: change(cells["SmolLM2"], f"{key} bits, groups of 64") for way, key
 eight = change(cells["SmolLM2"], "rtn 8 bits, groups of 64")
 middle, low, high = np.maximum(np.array([*found.values()]).T, 0.01)
 title = f"4-bit rounding costs {middle[3]:.0f} %, GPTQ {middle[1]:.0f} %, AWQ {middle[2]:.0f} %; "
-title += f"8-bit rounding {eight[0]:+.2f} %"
+title += f"8-bit rounding moves it by {abs(eight[0]):.2f} %"
 note = f"{runs['SmolLM2'].label}; {cells['SmolLM2'].setting.iloc[0]}; 95 % intervals, paired"
 chart = Chart("", "perplexity above that of 16 bits (%)", y_scale="log")
 show(View(title, Bars("", [*found], middle, low, high), note), chart)
@@ -676,13 +676,14 @@ floor = grid.score_of(table.loc["rtn 3 bits, groups of 64"])
 effect = {}
 for text, same in drawn.groupby("calibration", sort=False):
     against = paired(grid.mean_score(row for _, row in same.iterrows()), floor)
-    effect[text.replace(" tokens", "")] = -100 * np.array([against.mean, against.hi, against.lo])
+    text = text.replace(" tokens of ", ", ").replace("scored", "the exam").replace("reference", "other pages")
+    effect[text] = -100 * np.array([against.mean, against.hi, against.lo])
 order = sorted(effect, key=lambda text: -effect[text][0])
 
 # %% id="traps-figure"
 middle, low, high = np.array([effect[text] for text in order]).T
-honest, leaked = (effect[f"16 × 256 of {kind}"][0] for kind in ("reference", "scored"))
-title = f"Calibrated on the exam, GPTQ gains {leaked:.1f} %; on other pages of the same book {honest:.1f} %"
+honest, leaked = (effect[f"16 × 256, {kind}"][0] for kind in ("other pages", "the exam"))
+title = f"Calibrated on the exam, GPTQ gains {leaked:.1f}\u00a0%; on other pages of the same book {honest:.1f}\u00a0%"
 note = f"{runs['tiny'].label}; tiny model, 3 bits, groups of 64, against rounding, 95 % intervals"
 show(
     View(title, Bars("", order, middle, low, high), note), Chart("", "perplexity below plain rounding's (%)")
