@@ -80,8 +80,8 @@ def deployment(
     Without `tp` the chips form one tensor-parallel group (layers are split instead for llama.cpp). Chips left
     over by tp x pp serve more replicas; without `pp` they hold later layers instead if a model needs it.
     """
-    shape = _found("model", model_name) if isinstance(model_name, str) else model_name
-    chip = _found("gpu", _SHORT.get(gpu.strip().casefold(), gpu)) if isinstance(gpu, str) else gpu
+    shape = model_name if isinstance(model_name, ModelShape) else _found("model", model_name)
+    chip = gpu if isinstance(gpu, Accelerator) else _found("gpu", gpu)
     recipe = _found("precision", precision_name)
     settings = _found("engine", engine_name)
     gpus = _whole("gpus", gpus)
@@ -109,6 +109,8 @@ def deployment(
             raise ValueError(f"{name}={number!r}: at least 0 and below 1 is needed")
     if not 0 <= draft_tokens <= 16:
         raise ValueError(f"draft_tokens={draft_tokens!r}: 0 to 16 is needed")
+    if kv_bits is not None and not 1 <= kv_bits <= 32:
+        raise ValueError(f"kv_bits={kv_bits!r}: 1 to 32 bits a value are needed")
     if kv_bits is None:
         kv_bits = recipe.kv_bits if _narrow_kv(settings, chip) else max(recipe.kv_bits, 16)
     context = isl + osl if settings.reserves_output or kind == "batch" else isl + osl / 2
@@ -179,6 +181,10 @@ _LOOK_UP = {"model": model, "gpu": accelerator, "precision": precision, "engine"
 
 def _found(argument: str, name: str):
     """What a name means. ValueError with the row's own word for it, and the nearest names."""
+    if not isinstance(name, str) or not name.strip():
+        raise ValueError(f"{argument}={name!r}: a name is needed")
+    if argument == "gpu":
+        name = _SHORT.get(name.strip().casefold(), name)
     value, problem = _look_up(argument, name, _stamp(name) if argument == "model" else None)
     if problem:
         raise ValueError(problem)

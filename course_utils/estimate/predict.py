@@ -65,6 +65,8 @@ def predict(model_name, gpu, *, usd_per_gpu_hour: float | None = None, **row) ->
     Arguments as `deployment`. ValueError for an unknown name or a number out of range, DoesNotFit for a model
     that is too large.
     """
+    if usd_per_gpu_hour is not None:
+        usd_per_gpu_hour = _positive("usd_per_gpu_hour", usd_per_gpu_hour)
     one = deployment(model_name, gpu, **row)
     return _predictions([one], [usd_per_gpu_hour])[0]
 

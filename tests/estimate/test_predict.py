@@ -183,6 +183,23 @@ def test_a_single_prediction_equals_its_row():
     assert [getattr(one, name) for name in OUTPUTS] == pytest.approx(row[list(OUTPUTS)].tolist())
 
 
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        ({"usd_per_gpu_hour": -1}, "usd_per_gpu_hour=-1: above 0"),
+        ({"usd_per_gpu_hour": math.nan}, "usd_per_gpu_hour=nan: above 0"),
+        ({"kv_bits": 0}, "kv_bits=0: 1 to 32 bits"),
+        ({"kv_bits": math.nan}, "kv_bits=nan: 1 to 32 bits"),
+        ({"isl": math.nan}, "isl=nan: a number from 1"),
+        ({"precision_name": None}, "precision=None: a name is needed"),
+        ({"load": "concurrency=nan"}, "load='concurrency=nan'"),
+    ],
+)
+def test_a_single_prediction_refuses_nonsense_by_its_name(row, says):
+    with pytest.raises(ValueError, match=says):
+        predict("Llama-3.1-8B", "H100 SXM", **row)
+
+
 def test_a_single_prediction_that_cannot_be_placed_raises():
     with pytest.raises(DoesNotFit, match="would fit"):
         predict("Llama-3.1-405B", "L4")
