@@ -213,6 +213,19 @@ def test_cancel_it_means_what_was_said_before():
         history_key([])
 
 
+def test_turns_that_are_no_text_make_a_history_too():
+    def after(call, content=None):
+        turn = {"role": "assistant", "content": content, "tool_calls": [{"name": call}]}
+        return history_key([turn, {"role": "user", "content": "and now?"}])
+
+    assert after("pay") == after("pay") != after("refund")
+    assert after("pay", "") != after("refund", "")
+    picture = [{"role": "user", "content": [{"type": "image_url", "image_url": "a.png"}]}]
+    assert history_key([*picture, picture[0]]) != history_key(
+        [{"role": "user", "content": "a.png"}, picture[0]]
+    )
+
+
 def test_a_second_look_decides_where_only_plain_words_differ():
     asked = []
 

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from course_utils.cache.semantic.guard import CHECKS, Guard, differences, edits
+from course_utils.cache.semantic.embedding import known_words
+from course_utils.cache.semantic.guard import CHECKS, MOST_TWINS, Guard, differences, edits
 from course_utils.cache.semantic.wording import LONGEST_CHARACTERS, plain_words
 
 SAME = [
@@ -123,3 +124,14 @@ def test_fewer_checks_let_more_through_and_an_unknown_check_is_named():
     assert Guard(tuple(check for check in CHECKS if check != "number")).allows(*pair)
     with pytest.raises(ValueError, match="'numbers' is none of number"):
         Guard(("numbers",))
+
+
+def test_long_texts_are_not_compared_word_by_word():
+    known = sorted(word for word in known_words() if word.isalpha() and len(word) == 6)[: 3 * MOST_TWINS]
+    unknown = [word + "q" for word in known]
+    edits.cache_clear()
+    assert "name" in differences(" ".join(known), " ".join(unknown))
+    assert edits.cache_info().misses <= MOST_TWINS**2
+    assert differences(" ".join(known[:MOST_TWINS]), " ".join(unknown[:MOST_TWINS])) <= {
+        "order"
+    }  # misspelt, all

@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -24,6 +25,12 @@ def unit(*numbers):
 def random_units(count, dimensions, seed=0):
     rows = np.random.default_rng(seed).standard_normal((count, dimensions)).astype(np.float32)
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def unit_circle(fortieths):
+    return np.stack([np.cos(2 * np.pi * fortieths / 40), np.sin(2 * np.pi * fortieths / 40)], 1).astype(
+        np.float32
+    )
 
 
 def entry(question, answer="yes", scope="s", tags=(), expires_s=1e12, vector=None):
@@ -124,6 +131,50 @@ def test_forget_by_tag_scope_and_time():
     assert (len(store), store.bytes_held) == (0, 0)
     with pytest.raises(ValueError, match="needs a tag"):
         store.forget()
+
+
+@pytest.mark.parametrize("count", [7, 1023, 1024, 5003])
+def test_nearest_among_many_equal_ones_are_as_near_as_a_sort_says(count):
+    rows = unit_circle(np.random.default_rng(3).integers(0, 40, count))  # each of 40 directions many times
+    index = ExactIndex(2)
+    for number, row in enumerate(rows):
+        index.add(str(number), row)
+    for k in (1, 5, 300):
+        found = [likeness for _, likeness in index.nearest(rows[0], k)]
+        assert found == pytest.approx(sorted((rows @ rows[0]).tolist(), reverse=True)[:k], abs=1e-6)
+
+
+def test_threads_that_share_a_store_leave_it_in_order(tmp_path):
+    size = entry("question 10").bytes_held
+    store, vectors = SqliteStore(tmp_path / "answers.db", max_bytes=40 * size), random_units(90, 2)
+
+    def work(seed):
+        rng = np.random.default_rng(seed)
+        for _ in range(120):
+            number, scope = int(rng.integers(90)), f"scope {rng.integers(2)}"
+            store.put(
+                entry(f"question {number}", scope=scope, tags=(f"{number % 9}",), vector=vectors[number])
+            )
+            for found, _ in store.nearest(scope, vectors[number], 3, now_s=0):
+                store.used(found)
+            if number < 2:
+                store.forget(tag="3")
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # threads change places in the middle of everything
+    try:
+        threads = [Thread(target=work, args=(seed,)) for seed in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(before)
+    assert (store.trouble, store.failed_writes) == ("", 0)
+    assert store.bytes_held == sum(each.bytes_held for each in store.entries) <= store.max_bytes
+    held = [each.id for each in store.entries]
+    store.close()
+    assert [each.id for each in SqliteStore(tmp_path / "answers.db").entries] == held
 
 
 # The file.
@@ -269,3 +320,34 @@ def test_what_could_not_be_deleted_is_deleted_with_the_next_write(tmp_path):
     store.put(entry("new price"))
     store.close()
     assert [e.question for e in SqliteStore(path).entries] == ["new price"]
+
+
+def test_an_answer_that_no_file_can_hold_costs_no_other_answer(tmp_path):
+    store = SqliteStore(tmp_path / "answers.db")
+    store.put(entry("one", "half an emoji: \ud83d"))
+    assert (len(store), store.failed_writes) == (1, 1)
+    store.put(entry("two"))
+    assert store.failed_writes == 1
+    store.close()
+    assert [e.question for e in SqliteStore(tmp_path / "answers.db").entries] == ["two"]
+
+
+def test_a_file_that_may_grow_no_more_costs_what_comes_after_it_only(tmp_path):
+    program = """
+import resource, signal, sys
+from course_utils.cache.semantic import Entry, SqliteStore
+import numpy as np
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
+store = SqliteStore(sys.argv[1])
+for number in range(200):
+    store.put(Entry("s", f"question {number}", "x" * 3000, np.eye(1, 8, dtype=np.float32)[0], frozenset(), 0, 1e12))
+print(len(store), store.failed_writes > 0, bool(store.trouble))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, tmp_path / "a.db"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["200", "True", "True"]
+    again = SqliteStore(tmp_path / "a.db")
+    assert 0 < len(again) < 200
+    assert again.trouble == ""

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from threading import Lock
 
 import numpy as np
 
@@ -53,6 +54,9 @@ class SemanticCache:
     ttl_s        seconds that an answer lives; a hit doesn't extend it, so no stale answer lives on its fame
     second_look  called with (cached, asked) where they differ in plain words only and are near enough; True serves
     clock        seconds, rising; tests give their own
+
+    Threads may share it where they may share `embed`, `store` and `second_look`: ours, they may. Two that ask the
+    same at the same moment both ask the model.
     """
 
     def __init__(
@@ -71,25 +75,26 @@ class SemanticCache:
         self.thresholds, self.guard = thresholds or Thresholds(serve_at=0.999), guard or Guard()
         self.ttl_s, self.second_look, self.clock = ttl_s, second_look, clock
         self.counts: Counter[str] = Counter()
+        self._counting = Lock()
 
     def get(self, question: str, scope: Scope) -> Lookup:
         """Look an answer up. Never raises for what a user typed, nor for a store that is gone."""
         found = self._look(question, scope)
-        self.counts[found.reason.partition(":")[0] if found.reason.startswith("guard") else found.reason] += 1
+        self._count(found.reason.partition(":")[0] if found.reason.startswith("guard") else found.reason)
         return found
 
     def put(self, question: str, answer: str, scope: Scope, tags: Iterable[str] = ()) -> bool:
         """Keep an answer; False where it couldn't be kept, which is counted. tags: what it was made from."""
         vector = self._vector(question)
         if vector is None:
-            self.counts["not kept: no embedding"] += 1
+            self._count("not kept: no embedding")
             return False
         now = self.clock()
         entry = Entry(scope.key, question, answer, vector, frozenset(tags), now, now + self.ttl_s)
         try:
             self.store.put(entry)
         except Exception:
-            self.counts["not kept: store unavailable"] += 1
+            self._count("not kept: store unavailable")
             return False
         return True
 
@@ -110,6 +115,10 @@ class SemanticCache:
         Raises StoreUnavailable: that an old answer may still be served must not go unnoticed.
         """
         return self.store.forget(tag=tag)
+
+    def _count(self, what: str) -> None:
+        with self._counting:
+            self.counts[what] += 1
 
     def _look(self, question: str, scope: Scope) -> Lookup:
         if not question.strip():

@@ -9,6 +9,7 @@ Taught in: chapter 08, section 4.
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 
@@ -22,7 +23,7 @@ Embed = Callable[[Sequence[str]], np.ndarray]
 class Embedder:
     """MiniLM with a memory: a text that was embedded before costs a dictionary look-up.
 
-    remembered: texts whose vectors are kept, 1.5 kB each; the oldest go first.
+    remembered: texts whose vectors are kept, 1.5 kB each; the oldest go first. Threads may share it, one at a time.
     """
 
     def __init__(self, batch: int = 32, remembered: int = 20_000):
@@ -30,21 +31,23 @@ class Embedder:
             raise ValueError(f"batch={batch!r}, remembered={remembered!r}: at least 1 and 0 are needed")
         self.batch, self.remembered = batch, remembered
         self._vectors: dict[str, np.ndarray] = {}
+        self._lock = Lock()
 
     def __call__(self, texts: Sequence[str]) -> np.ndarray:
         """Unit vectors, shape (len(texts), 384). A text over 256 tokens is read to its 256th."""
         if isinstance(texts, str):
             raise ValueError(f"texts={texts[:40]!r}: a list of texts is needed, not one text")
-        new = sorted({text for text in texts if text not in self._vectors}, key=len)
-        found = {}
-        for start in range(0, len(new), self.batch):  # like lengths together: little padding
-            some = new[start : start + self.batch]
-            found.update(zip(some, _vectors(some), strict=True))
-        vectors = [found[text] if text in found else self._vectors[text] for text in texts]
-        self._vectors.update(found)
-        while len(self._vectors) > self.remembered:
-            del self._vectors[next(iter(self._vectors))]
-        return np.array(vectors, dtype=np.float32).reshape(len(texts), DIMENSIONS)
+        with self._lock:
+            new = sorted({text for text in texts if text not in self._vectors}, key=len)
+            found = {}
+            for start in range(0, len(new), self.batch):  # like lengths together: little padding
+                some = new[start : start + self.batch]
+                found.update(zip(some, _vectors(some), strict=True))
+            vectors = [found[text] if text in found else self._vectors[text] for text in texts]
+            self._vectors.update(found)
+            while len(self._vectors) > self.remembered:
+                del self._vectors[next(iter(self._vectors))]
+            return np.array(vectors, dtype=np.float32).reshape(len(texts), DIMENSIONS)
 
 
 def model_folder() -> Path:

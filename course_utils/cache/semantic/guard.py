@@ -7,13 +7,14 @@ Taught in: chapter 08, section 5.
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 from course_utils.cache.semantic.embedding import known_words
 from course_utils.cache.semantic.wording import NUMBER_WORDS, plain_words
 
+MOST_TWINS = 40  # words left over on a side from which on nobody looks for plurals and misspellings
 CHECKS = ("number", "negation", "name", "order", "words")
 
 _NEGATIVE = """not no never without none nobody nothing neither nor non unless except stop avoid"""
@@ -59,16 +60,20 @@ def differences(cached: str, asked: str) -> frozenset[str]:
         _digits(one) == _digits(other) and "".join(one) == "".join(other)
     ):  # "log in", "login"
         return frozenset()
-    left, right = list((Counter(one) - Counter(other)).elements()), []
-    for word in (Counter(other) - Counter(one)).elements():
-        twin = next((mine for mine in left if _same_word(mine, word)), None)
+    left, new, right = list((Counter(one) - Counter(other)).elements()), Counter(other) - Counter(one), []
+    few = (
+        max(len(left), new.total()) <= MOST_TWINS
+    )  # each is compared with each: a long text would take minutes
+    for word in new.elements():
+        twin = next((mine for mine in left if _same_word(mine, word)), None) if few else None
         if twin is None:
             right.append(word)
         else:
             left.remove(twin)
             other = tuple(twin if mine == word else mine for mine in other)
     names = _capitalised(cached) | _capitalised(asked)
-    found = {_kind(word, left + right, names) for word in left + right}
+    changed = {*left, *right}
+    found = {_kind(word, changed, names) for word in changed}
     common = Counter(one) & Counter(other)
     if not _rotated(_only(one, common), _only(other, common)):
         found.add("order")
@@ -79,7 +84,7 @@ def _digits(words: Sequence[str]) -> list[str]:
     return [word for word in words if any(letter.isdigit() for letter in word)]
 
 
-def _kind(word: str, changed: Sequence[str], names: frozenset[str]) -> str:
+def _kind(word: str, changed: Collection[str], names: frozenset[str]) -> str:
     if _digits([word]) or word in _DATES:
         return "number"
     if word in _NEGATIONS or any(_negates(word, mine) or _negates(mine, word) for mine in changed):
@@ -143,6 +148,5 @@ def _rotated(one: Sequence[str], other: Sequence[str]) -> bool:
     """Whether a phrase moved from the end to the front and nothing else: "in Excel, how do I …"."""
     if len(one) != len(other):
         return False
-    return list(one) == list(other) or any(
-        [*one[cut:], *one[:cut]] == list(other) for cut in range(1, len(one)) if one[cut] == other[0]
-    )
+    twice, wanted = (f"\n{line}\n" for line in ("\n".join([*one, *one]), "\n".join(other)))
+    return not one or wanted in twice

@@ -1,7 +1,7 @@
 """What a semantic cache earns: hits save a call, look-ups cost something, and a wrong answer costs most.
 
-Own derivation. Per request: repeat_share * hit_rate * call - trap_share * wrong_rate * wrong_answer - lookup.
-Taught in: chapter 08, section 9.
+Own derivation. Per request: repeat_share * hit_rate * call + trap_share * wrong_rate * (call - wrong_answer) - lookup.
+Taught in: chapter 08, section 8.
 """
 
 from dataclasses import dataclass

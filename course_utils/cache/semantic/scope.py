@@ -41,13 +41,21 @@ class Scope:
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def history_key(messages: Sequence[Mapping[str, str]]) -> str:
+def history_key(messages: Sequence[Mapping[str, object]]) -> str:
     """Key of the turns before the last one, for `Scope.history`; "" where the last is the only one.
 
     messages: role and content each, the last one the question. Turns count as equal where their plain words
-    are. "Cancel it" means what the turns before it say: a key of the last message alone is wrong nearly always.
+    are; what is no text (images, calls of tools) must be equal to the letter.
+    "Cancel it" means what the turns before it say: a key of the last message alone is wrong nearly always.
     """
     if not messages:
         raise ValueError("messages is empty: the question itself is needed as the last one")
-    before = [(turn["role"], *plain_words(turn["content"])) for turn in messages[:-1]]
-    return hashlib.sha256(json.dumps(before).encode()).hexdigest()[:32] if before else ""
+    before = [_said(turn) for turn in messages[:-1]]
+    text = json.dumps(before, sort_keys=True, default=repr)
+    return hashlib.sha256(text.encode()).hexdigest()[:32] if before else ""
+
+
+def _said(turn: Mapping[str, object]) -> dict:
+    """A turn as it counts for the key: its text as plain words, all else (calls of tools, names) as it is."""
+    content = turn["content"]
+    return {**turn, "content": plain_words(content) if isinstance(content, str) else content}

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from course_utils.cache.semantic.store import Entry, MemoryStore
+from course_utils.cache.semantic.store import Entry, MemoryStore, one_at_a_time
 
 _VERSION = 1
 _TABLE = """create table if not exists answers (
@@ -22,7 +22,7 @@ _TABLE = """create table if not exists answers (
 
 
 class SqliteStore(MemoryStore):
-    """A `MemoryStore` that writes every change to `path` before it returns. One process a file.
+    """A `MemoryStore` that writes every change to `path` before it returns. One process a file, any threads.
 
     patience_s: how long to wait for a file that somebody else has locked. A file that isn't a database of ours
     is moved aside, to `<name>.broken`, and a new one begun; one that is locked is left alone, and the cache
@@ -46,6 +46,7 @@ class SqliteStore(MemoryStore):
             else:
                 self._start_anew(problem, patience_s)
 
+    @one_at_a_time
     def put(self, entry: Entry) -> None:
         super().put(entry)
         self.used(entry)
@@ -55,11 +56,13 @@ class SqliteStore(MemoryStore):
         )
         self._write(("insert or replace into answers values (?, ?, ?, ?, ?, ?, ?, ?, ?)", [row]))
 
+    @one_at_a_time
     def used(self, entry: Entry) -> None:
         super().used(entry)
         self._turn += 1
         self._used[entry.id] = self._turn  # written with the next answer: a hit costs no write
 
+    @one_at_a_time
     def forget(
         self, *, tag: str | None = None, scope: str | None = None, expired_s: float | None = None
     ) -> int:
@@ -67,10 +70,12 @@ class SqliteStore(MemoryStore):
         self._write()
         return count
 
+    @one_at_a_time
     def drop(self, name: str) -> Entry:
         self._gone.append(name)
         return super().drop(name)
 
+    @one_at_a_time
     def close(self) -> None:
         """Write what is left, fold the log into the file, and let go of it."""
         if self._database is not None:
@@ -138,6 +143,7 @@ class SqliteStore(MemoryStore):
         """
         if self._database is None:
             self.failed_writes += 1
+            self._gone, self._used = [], {}
             return
         dropped = [(name,) for name in self._gone]
         used = [(turn, name) for name, turn in self._used.items()]
@@ -148,7 +154,7 @@ class SqliteStore(MemoryStore):
                 self._database.executemany(statement, rows)
             self._database.executemany("update answers set used = ? where id = ?", used)
             self._database.execute("commit")
-        except sqlite3.Error as problem:
+        except (sqlite3.Error, ValueError) as problem:  # ValueError: half an emoji can't be written as UTF-8
             self.failed_writes += 1
             self.trouble = f"{self.path.name}: {problem}; what changed last is in memory only"
             with contextlib.suppress(sqlite3.Error):

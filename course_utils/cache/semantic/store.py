@@ -2,8 +2,10 @@
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import wraps
+from threading import RLock
 from typing import Protocol
 
 import numpy as np
@@ -63,13 +65,28 @@ class Store(Protocol):
         """Drop what carries the tag, belongs to the scope, or expired by then; return how many were dropped."""
 
 
+def one_at_a_time(method: Callable) -> Callable:
+    """A store's method that runs alone: other threads wait until it is done."""
+
+    @wraps(method)
+    def alone(self, *args, **kwargs):
+        with self.lock:
+            return method(self, *args, **kwargs)
+
+    return alone
+
+
 class MemoryStore:
-    """A store in this process. max_bytes: text and vectors together; one index for each scope."""
+    """A store in this process. max_bytes: text and vectors together; one index for each scope.
+
+    Threads may share it: what it does, it does for one at a time.
+    """
 
     def __init__(self, max_bytes: int = 256 * 2**20):
         if not max_bytes > 0:
             raise ValueError(f"max_bytes={max_bytes!r}: more than 0 is needed")
         self.max_bytes, self.bytes_held = max_bytes, 0
+        self.lock = RLock()
         self._entries: OrderedDict[str, Entry] = OrderedDict()  # used longest ago first
         self._indexes: dict[str, ExactIndex] = {}
         self._by_tag: dict[str, set[str]] = {}
@@ -78,10 +95,12 @@ class MemoryStore:
         return len(self._entries)
 
     @property
+    @one_at_a_time
     def entries(self) -> tuple[Entry, ...]:
         """All entries, the one used longest ago first."""
         return tuple(self._entries.values())
 
+    @one_at_a_time
     def nearest(self, scope: str, vector: np.ndarray, k: int, now_s: float) -> list[tuple[Entry, float]]:
         index = self._indexes.get(scope)
         while index:
@@ -94,6 +113,7 @@ class MemoryStore:
             index = self._indexes.get(scope)
         return []
 
+    @one_at_a_time
     def put(self, entry: Entry) -> None:
         if entry.bytes_held > self.max_bytes:
             raise StoreUnavailable(f"an answer of {entry.bytes_held:,} bytes, {self.max_bytes:,} in all")
@@ -112,10 +132,12 @@ class MemoryStore:
         while self.bytes_held > self.max_bytes:
             self.drop(next(iter(self._entries)))
 
+    @one_at_a_time
     def used(self, entry: Entry) -> None:
         if entry.id in self._entries:
             self._entries.move_to_end(entry.id)
 
+    @one_at_a_time
     def forget(
         self, *, tag: str | None = None, scope: str | None = None, expired_s: float | None = None
     ) -> int:
@@ -134,6 +156,7 @@ class MemoryStore:
             self.drop(name)
         return len(names)
 
+    @one_at_a_time
     def drop(self, name: str) -> Entry:
         """Remove one entry by id, from everywhere. KeyError where it isn't there."""
         entry = self._entries.pop(name)

@@ -10,7 +10,7 @@ import re
 import unicodedata
 from functools import lru_cache
 
-LONGEST_CHARACTERS = 20_000  # a longer prompt is no question: only the same text matches it
+LONGEST_CHARACTERS = 2_000  # a longer prompt is no question: only the same text matches it
 
 _WORD = re.compile(r"[£$€¥]?\d+(?:[.,:/]\d+)*%?[^\W\d_]*|[^\W\d_]+(?:'[^\W\d_]+)*|[^\w\s]", re.UNICODE)
 _TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
