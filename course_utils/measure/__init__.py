@@ -45,6 +45,7 @@ _HOME = {
     "perplexity": "quality",
     "peak_gpu_memory": "footprint",
     "peak_memory": "footprint",
+    "release_memory": "footprint",
     "saved": "footprint",
     "saved_size": "footprint",
     "tokenizer": "tokens",

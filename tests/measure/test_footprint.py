@@ -1,7 +1,12 @@
+import psutil
 import pytest
 import torch
 
-from course_utils.measure.footprint import peak_memory, saved, saved_size, tensors_size
+from course_utils.measure.footprint import peak_memory, release_memory, saved, saved_size, tensors_size
+
+
+def resident_bytes():
+    return psutil.Process().memory_info().rss
 
 
 def test_a_saved_model_is_as_big_as_its_files(random_model_folder):
@@ -41,6 +46,18 @@ def test_the_peak_sees_memory_that_is_gone_when_the_call_ends():
 def test_a_second_call_does_not_inherit_the_peak_of_the_first():
     peak_memory(lambda: len(bytearray(b"\1") * 300_000_000))
     assert peak_memory(lambda: None).added_bytes < 100e6
+
+
+def test_what_was_dropped_is_given_back_and_what_is_held_stays():
+    held, dropped = [], []
+    for _ in range(2000):  # side by side, so that the heap can't just be cut off at its end
+        dropped.append(bytearray(b"\1") * 100_000)
+        held.append(bytearray(b"\1") * 1000)
+    before = resident_bytes()
+    dropped.clear()
+    release_memory()
+    assert before - resident_bytes() > 150e6
+    assert all(len(piece) == 1000 for piece in held)
 
 
 def test_an_error_in_the_call_comes_through():
