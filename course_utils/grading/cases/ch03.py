@@ -51,6 +51,17 @@ CODES = Question(
             "the nearest code.",
         ),
         Misconception(
+            "not rounded",
+            lambda w, bits: [v / (max(map(abs, w)) / (2 ** (bits - 1) - 1)) for v in w],
+            "You divide and don't round. A code is a whole number: only so does it fit into its bits.",
+        ),
+        Misconception(
+            "sign lost",
+            lambda w, bits: [round(abs(v) / (max(map(abs, w)) / (2 ** (bits - 1) - 1))) for v in w],
+            "Your codes have lost their signs. The magnitude is for the scale only; a negative weight has a "
+            "negative code.",
+        ),
+        Misconception(
             "all codes on one side",
             lambda w, bits: [round(v / (max(map(abs, w)) / (2**bits - 1))) for v in w],
             "Your codes go up to 2^bits − 1. Half of the codes are needed for the negative weights: the highest is "
@@ -148,6 +159,19 @@ ZERO = Question(
                 -(2 ** (bits - 1)) - low / s,
             ),
             "The zero point must be a code, a whole number: only then does 0.0 come back as exactly 0.0.",
+        ),
+        Misconception(
+            "zero point cut off",
+            lambda low, high, bits: (
+                (s := (high - low) / (2**bits - 1)),
+                int(-(2 ** (bits - 1)) - low / s),
+            ),
+            "You cut the zero point's fraction off, and Python's int() cuts towards 0: round to the nearest code.",
+        ),
+        Misconception(
+            "the two the wrong way round",
+            lambda low, high, bits: scale_and_zero(low, high, bits)[::-1],
+            "You return (zero, scale). The scale comes first.",
         ),
     ),
 )
@@ -408,7 +432,7 @@ SMOOTH = Question(
             "alpha for one minus alpha",
             lambda x, w, a: (x / (s := x ** (1 - a) / w**a), w * s),
             "Your alpha works backwards: at 1, all of the difficulty should go to the weights. The activations get "
-            "the exponent alpha, the weights 1 − alpha.",
+            "the exponent alpha, the weights 1 − alpha. Or did you return (w, x)?",
         ),
         Misconception(
             "alpha ignored",
@@ -490,6 +514,19 @@ SPEEDUPS = Question(
             "unpacked and multiplied in 16 bits: only the reading gets cheaper.",
         ),
         Misconception(
+            "nothing gained by reading",
+            lambda n, fp16, int8, bw: (
+                (before := max(2 * (times := _times(n, fp16, int8, bw))[0], times[1])) / before,
+                before / max(2 * times[0], times[2]),
+            ),
+            "You still read 2 bytes a weight afterwards. In 8 bits it is one.",
+        ),
+        Misconception(
+            "the two the wrong way round",
+            lambda *given: speedups(*given)[::-1],
+            "You return (W8A8, weights alone). Weights alone come first.",
+        ),
+        Misconception(
             "always the bytes",
             lambda n, fp16, int8, bw: (2.0, 2.0),
             "Half the bytes is twice the speed only while reading decides. With many tokens at once the arithmetic "
@@ -559,6 +596,11 @@ MONEY = Question(
             "the rest forgotten",
             lambda usd, share, times: usd * share / times,
             "You drop the time that isn't spent in linear layers. It is still there, and paid for.",
+        ),
+        Misconception(
+            "the rest in full",
+            lambda usd, share, times: usd * (1 + share / times),
+            "You add the faster part to the whole of the old time. The linear layers' old time goes: 1 − share stays.",
         ),
         Misconception(
             "speeds averaged",
