@@ -169,10 +169,11 @@ room = 0.9 * accelerator("H100 SXM").memory_gib
 lines.append(Line("90 % of an H100", [500, 131_072], [room, room], dash=True))
 
 # %% id="wall-memory-figure"
-longest = tokens[lines[2].y < room].max()
-title = f"64 users fit up to {longest / 1000:.1f}k tokens each; "
-title += f"the caches are then {room / weights - 1:.1f} times the weights"
-note = f"computed; 16 bits; shape {published('its config.json', eight.as_of)}"
+per_token = 64 * memory.kv_bytes_per_token(eight) / 2**30  # GiB that one more token takes with 64 users
+longest = (room - weights) / per_token
+title = f"The caches of 64 users fill an H100 at {longest / 1000:.1f}k tokens each; "
+title += f"they are then {room / weights - 1:.1f} times the weights"
+note = f"computed; 16 bits, working memory left out; shape {published('its config.json', eight.as_of)}"
 axes = {"x": "context of each user (tokens)", "x_scale": "log", "y": "weights and caches (GiB)"}
 show(View(title, lines, note), Chart(**axes, y_scale="log", y_range=(10, 5000)))
 
@@ -319,8 +320,8 @@ print(f"largest difference between the two ways: {(short - long).abs().max():.0e
 print(f"numbers kept per token: {64 + 16} instead of {8 * (48 + 32)}")
 
 # %% [markdown] id="heads-predict"
-# **Predict.** Llama-2-7B has MHA, DeepSeek-V3 has MLA and 96 times the parameters. Which one's cache is larger per
-# token?
+# **Predict.** Llama-2-7B has MHA, DeepSeek-V3 has MLA and a hundred times the parameters. Which one's cache is larger
+# per token?
 
 # %% id="heads-models"
 kinds = {"Llama-2-7B": "MHA", "Llama-3.1-8B": "GQA", "Qwen2.5-7B": "GQA", "DeepSeek-V3": "MLA"}
@@ -342,8 +343,9 @@ show(View(title, bars, note), Chart("", "cache per token (KiB)"))
 # %% [markdown] id="bits"
 # ## 4. Fewer bits
 #
-# 8 bits instead of 16 halve the cache. Each group of numbers shares a lowest value and a step, and a number becomes
-# the nearest of 256 points. Which numbers should share? Look at real keys: those of SmolLM2 on a page of English.
+# 8 bits instead of 16 nearly halve the cache. Each group of numbers shares a lowest value and a step, and a number
+# becomes the nearest of 256 points. Which numbers should share? Look at real keys: those of SmolLM2 on a page of
+# English.
 #
 # **Predict.** Share a scale along a *token* (its 64 channels) or along a *channel* (64 tokens): which loses less for
 # keys? And for values?
@@ -379,7 +381,9 @@ show(View(title, bars, note), Chart("", "error of rounding (% of the size)"))
 # %% id="bits-channels"
 layer = real["keys"][15][0, 0].abs().mean(0).cpu().numpy()
 size = np.sort(layer)[::-1]
-title = f"In one head, the largest key channel is {size[0] / np.median(size):.1f} times the median one"
+largest = (real["keys"][15][0, 0].abs().argmax(-1).cpu().numpy() == layer.argmax()).mean()
+title = f"In one head, the largest key channel is {size[0] / np.median(size):.1f} times the median one, "
+title += f"and the largest in {100 * largest:.0f} % of the tokens"
 note = f"{measured_here()}: layer 15, head 0, mean of {ids.shape[1]} tokens"
 show(
     View(title, Line("key channels", np.arange(1, 65), size), note),
@@ -387,9 +391,9 @@ show(
 )
 
 # %% [markdown] id="bits-meaning"
-# Keys have a few large channels, in *every* token. A scale per token is as coarse as those channels need, and the
-# small ones drown. A scale per channel fits each. A key's group must be full before it is rounded, so the newest
-# tokens wait in 16 bits. For values the two are close, as far as this figure can tell.
+# Keys have a few large channels, and these are large in nearly *every* token. A scale per token is as coarse as those
+# channels need, and the small ones drown. A scale per channel fits each. A key's group must be full before it is
+# rounded, so the newest tokens wait in 16 bits. For values the two are close, as far as this figure can tell.
 #
 # What does it do to the model? Measuring that takes minutes, so it is recorded.
 #
@@ -515,7 +519,7 @@ show(View(title, bars, note), Chart("", "change of perplexity (%)"))
 
 # %% [markdown] id="sinks-limits"
 # Four tokens make the difference. What a window forgets stays forgotten, though: a question about page one finds no
-# page one. Models that are *trained* with windows in some layers (Gemma 3, gpt-oss) keep a few full ones for that.
+# page one. Models that are *trained* with windows in some layers (Gemma 3, gpt-oss) keep some full ones for that.
 
 # %% [markdown] id="paging"
 # ## 6. Paging: no waste
@@ -534,8 +538,8 @@ second.append(torch.randn(1, 1, 1, 2), torch.randn(1, 1, 1, 2))
 print("Ann's second answer:", second.table, "— only the block that it wrote into is its own")
 
 # %% [markdown] id="paging-predict"
-# **Predict.** Real conversations, up to 32k tokens allowed. How much of the reserved memory holds tokens? And with
-# blocks of 16?
+# **Predict.** Conversations as long as those of a real service, up to 32k tokens allowed. How much of the reserved
+# memory holds tokens? And with blocks of 16?
 
 # %% id="paging-shares"
 trace = conversations.generate_conversations(2000, seed=7, longest_tokens=30_000)
@@ -721,8 +725,8 @@ explorer(
 # | 2 × layers × KV heads × head size × bytes, per token | keys *and* values, every layer, never the query heads |
 # | Find the wall before you rent | memory ends the batch, and the batch makes the price |
 # | Compare models by cache per token | it differs more than their size does |
-# | Keys per channel, values per token | a few key channels are large in every token |
-# | 8 bits first | half the bytes, and the loss is hard to measure; 4 bits need the right axes |
+# | Keys per channel, values per token | a few key channels are large in nearly every token |
+# | 8 bits first | about half the bytes, and the loss is hard to measure; 4 bits need the right axes |
 # | A window keeps its first tokens | attention sinks: without them the model breaks |
 # | Blocks, not reservations | answers are short, and nobody knows which |
 # | Park between turns, don't decode over the link | one crossing is cheap, one per step isn't |

@@ -110,10 +110,10 @@ note = f"4 × 10,000 blocks; affinity's busiest replica has {load:.2f} of the me
 show(View(title, series, note), Chart("", "prompt tokens hit (%)"))
 
 # %% [markdown] id="routing-meaning"
-# Taking turns, three turns of four land where the conversation isn't. **Affinity** asks every cache who holds the
-# longest beginning, and goes elsewhere only where that replica is busier than a bound allows. It nearly reaches the
-# endless cache with the memory that was there all along, and the load stays even. (Chapter 09 routes under
-# load, where waiting matters too.)
+# Taking turns, three turns of four land where the conversation isn't: four replicas hit less than the one did alone.
+# **Affinity** asks every cache who holds the longest beginning, and goes elsewhere only where that replica is busier
+# than a bound allows. It nearly reaches the endless cache with the memory that was there all along, and the load stays
+# even. (Chapter 09 routes under load, where waiting matters too.)
 
 # %% [markdown] id="bill"
 # ## 2. The provider's bill
@@ -350,13 +350,15 @@ def provider_bill(model_name, prompt_tokens, prefix_share, lifetime, uses_per_ho
     usd, rates = api_price(model_name), np.unique([*np.geomspace(0.3, 1000, 60), uses_per_hour])
     prefix = prompt_tokens * prefix_share / 100
     plain = prompt_tokens * usd.input_usd_per_mtok / 1e3  # USD for 1,000 requests
-    terms = prompt_cache(model_name, lifetime)
+    openai = model_name.startswith("gpt")  # offers no hour
+    terms = prompt_cache(model_name, "default" if openai else lifetime)
     cached = terms.cached_tokens(int(prefix))
     per = np.array([mean_price(terms, rate / 3600) for rate in rates])
     bill = plain + cached * usd.input_usd_per_mtok / 1e3 * (per - 1)
     yours = bill[np.searchsorted(rates, uses_per_hour)]
     lines = (Line("no cache", rates, np.full(rates.size, plain), dash=True), Line("with cache", rates, bill))
     why = f": {prefix:,.0f} shared tokens are too few to be cached" * (cached == 0)
+    why += "; it has no lifetime of an hour, so this is its default" * (openai and lifetime == "1h")
     title = f"1,000 prompts cost {yours:.2f} USD, {yours / plain - 1:+.0%} against no cache{why}"
     note = (
         f"predicted for random uses; {published('genai-prices', usd.as_of)}; terms {terms.as_of}; input only"
@@ -430,7 +432,8 @@ hits, wrong = ([100 * (likeness[which] >= t).mean() for t in at] for which in (s
 
 # %% id="sweep-figure"
 usual = threshold.score(likeness, same, 0.9)
-title = f"At 0.9, {usual.hits.share:.0%} of the repeats are served, and {usual.wrong.share:.0%} of the traps, wrongly"
+title = f"At 0.9, {100 * usual.hits.share:.0f} % of the repeats are served, "
+title += f"and {100 * usual.wrong.share:.0f} % of the traps, wrongly"
 note = f"{measured_here()}: MiniLM on the 600 pairs of fow-cache 0.1.0 (Mabon ap Gwyn, 2026)"
 lines = (Line("hits", at, hits), Line("wrong answers", at, wrong))
 show(View(title, lines, note), Chart("threshold (cosine)", "served (% of repeats, of traps)"))
@@ -490,7 +493,7 @@ series = [
     Bars("repeats served", [*ladder], [100 * one.hits.share for one in ladder.values()]),
     Bars("traps answered wrongly", [*ladder], [100 * one.wrong.share for one in ladder.values()]),
 ]
-title = f"With all checks, {strict.hits.share:.0%} of the repeats are served, "
+title = f"With all checks, {100 * strict.hits.share:.0f} % of the repeats are served, "
 title += f"and {strict.wrong.count} of {strict.wrong.of} traps"
 show(View(title, series, f"{note}; cosine of 0.6 and more"), Chart("", "served (%)"))
 
@@ -503,7 +506,7 @@ plain = np.array([differences(pair.cached, pair.asked) == {"words"} for pair in 
 yes, no = likeness[plain & same], likeness[plain & ~same]
 order = (yes[:, None] > no[None, :]).mean()
 print(f"{len(yes)} repeats and {len(no)} traps differ in plain words only.")
-print(f"A repeat lies nearer than a trap in {order:.0%} of the cases; a coin has 50 %.")
+print(f"A repeat lies nearer than a trap in {100 * order:.0f} % of the cases; a coin has 50 %.")
 
 # %% [markdown] id="second-look"
 # Somebody who *reads* both questions can tell: a **second look** by a language model. In the same test (published by
@@ -534,8 +537,8 @@ series = [
     Bars("traps answered wrongly", [*found], [100 * one.wrong.share for one in found.values()]),
 ]
 first, kept = found["last message, cosine 0.9"], found["history must be equal"]
-title = f"Keyed on the last message, {first.wrong.share:.0%} of the traps are answered wrongly; "
-title += f"on the history too, {kept.wrong.share:.0%}"
+title = f"Keyed on the last message, {100 * first.wrong.share:.0f} % of the traps are answered wrongly; "
+title += f"on the history too, {100 * kept.wrong.share:.0f} %"
 chats_note = f"{measured_here()}: the 240 conversations of fow-cache 0.1.0"
 show(View(title, series, chats_note), Chart("", "served (%)"))
 
@@ -594,8 +597,8 @@ sizes = np.unique(np.geomspace(20, 3000, 40).astype(int))
 high = [100 * threshold.Share(0, int(n)).high for n in sizes]
 passed = 100 * threshold.Share(0, 300).high
 lines = (Line("none wrong", sizes, high), Line("1 %", [20, 3000], [1, 1], dash=True))
-enough = sizes[np.argmax(np.array(high) < 1)]
-title = f"None wrong of 300 still allows {passed:.1f} %; below 1 % takes {enough} traps or so"
+enough = next(n for n in range(20, 3000) if threshold.Share(0, n).high < 0.01)
+title = f"None wrong of 300 still allows {passed:.1f} %; below 1 % takes {enough} traps"
 chart = Chart("traps in the test", "upper end of the 95 % interval (%)", x_scale="log", y_scale="log")
 show(View(title, lines, "computed: Clopper and Pearson 1934, two-sided"), chart)
 
@@ -605,6 +608,7 @@ show(View(title, lines, "computed: Clopper and Pearson 1934, two-sided"), chart)
 #
 # You want to show that at most `max_wrong_share` of the traps are answered wrongly. A rule that is just that bad may
 # pass your test, without one wrong answer, with a chance of at most 1 − `confidence`. Return how many traps it takes.
+# (This asks about one side only. The intervals above have two, and leave 2.5 % at each: they ask for more traps.)
 
 
 # %% id="q4" tags=["exercise"] exercise="ch08.q4"
@@ -662,15 +666,15 @@ for number, pair in enumerate(fresh):
         fresh_guarded[number] >= serve_at
     )
 by_kind = {
-    name + " (trap)" * trap: threshold.Share(sum(got), len(got))
+    name.removesuffix(" trap") + " (trap)" * trap: threshold.Share(sum(got), len(got))
     for (trap, name), got in sorted(by_kind.items())
 }
 values, low, high = (
     [100 * getattr(one, end) for one in by_kind.values()] for end in ("share", "low", "high")
 )
 hit, slip = fresh_score.hits, fresh_score.wrong
-title = f"On new pairs: {hit.share:.0%} of the repeats served, and {slip.count} of {slip.of} traps"
-fresh_note = f"{measured_here()}; 225 pairs written for this course, 2026-11; bars: 95 % intervals"
+title = f"On new pairs: {100 * hit.share:.0f} % of the repeats served, and {slip.count} of {slip.of} traps"
+fresh_note = f"{measured_here()}; {len(fresh)} pairs written for this course, 2026-11; bars: 95 % intervals"
 show(View(title, Bars("", [*by_kind], values, low, high), fresh_note), Chart("", "served (%)"))
 
 # %% [markdown] id="fresh-meaning"
@@ -766,7 +770,7 @@ check("ch08.q5", hits_within)
 # repeats × hit rate × call + traps × wrong rate × (call − wrong answer) − look-up
 #
 # Say that 30 % of the questions repeat an earlier one, 10 % only look as if they did, a call costs 1 cent, and a
-# look-up a hundredth of that. Below are three caches: a bare cosine of 0.9, the guarded rule, and no cache at all.
+# look-up a hundredth of that. Below are three choices: a bare cosine of 0.9, the guarded rule, and no cache at all.
 #
 # **Predict.** What may a wrong answer cost before the bare cosine loses money: 10 USD, 50 cents, or 10 cents?
 
@@ -794,7 +798,8 @@ for name, one in measured.items():
 # %% id="money-figure"
 title = f"The bare cosine loses money from {even['bare, 0.9']:.2f} USD a wrong answer on, "
 title += f"the guarded rule from {even['guarded']:.2f}"
-money_note = f"rates {measured_here()}, 825 pairs; bands: 95 % interval of wrong answers; traffic {assumed()}"
+money_note = f"rates {measured_here()}, {all_same.size} pairs; bands: 95 % interval of wrong answers"
+money_note += f"; traffic {assumed()}"
 axes = {"x": "cost of a wrong answer (USD)", "x_scale": "log", "y": "net saving on 100,000 requests (USD)"}
 show(View(title, lines, money_note), Chart(**axes, y_range=(-300, 350)))
 

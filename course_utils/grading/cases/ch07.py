@@ -155,6 +155,32 @@ USERS = Question(
             "You use all of the memory. The engine is given usable_share of it.",
         ),
         Misconception(
+            "a share of what the weights leave",
+            lambda m, u, w, k, own, s: max(
+                0, floor(((m * 2**30 - w * 1e9) * u - s * k * 1024) / (own * k * 1024))
+            ),
+            "You take usable_share of what the weights leave. It is a share of all the memory: the weights are in it.",
+        ),
+        Misconception(
+            "KB for KiB",
+            lambda m, u, w, k, own, s: max(
+                0, floor((m * 2**30 * u - w * 1e9 - s * k * 1e3) / (own * k * 1e3))
+            ),
+            "A KiB is 1,024 bytes.",
+        ),
+        Misconception(
+            "part of a user",
+            lambda m, u, w, k, own, s: max(0.0, (m * 2**30 * u - w * 1e9 - s * k * 1024) / (own * k * 1024)),
+            "The last of these users fits in part only: round down to whole ones.",
+        ),
+        Misconception(
+            "rounded to the nearest",
+            lambda m, u, w, k, own, s: max(
+                0, round((m * 2**30 * u - w * 1e9 - s * k * 1024) / (own * k * 1024))
+            ),
+            "You round to the nearest number. Half a user has no room: round down.",
+        ),
+        Misconception(
             "less than nobody",
             lambda m, u, w, k, own, s: floor((m * 2**30 * u - w * 1e9 - s * k * 1024) / (own * k * 1024)),
             "Where the weights alone are too large, you return a negative number of users. The answer is 0.",
@@ -323,6 +349,7 @@ def block_inputs(rng):
     yield 1000, 4, 100, 16
     yield 160, 3, 33, 16  # the prompt ends with a block
     yield 5, 2, 20, 16  # nothing to share
+    yield 1000, 4, 104, 16  # answers end with a block
     for _ in range(6):
         size = int(rng.choice([16, 32, 64]))
         prompt = size * int(rng.integers(5, 60)) + int(rng.integers(size // 2 + 1, size))
@@ -362,6 +389,11 @@ BLOCKS = Question(
             "rounded down",
             lambda p, n, a, b: p // b + n * ((p % b + a) // b),
             "You round down, and the last tokens have no place.",
+        ),
+        Misconception(
+            "always one block more",
+            lambda p, n, a, b: p // b + n * ((p % b + a) // b + 1),
+            "Where an answer ends just at the end of a block, it needs no further one: round up, don't add one.",
         ),
         Misconception(
             "one answer",

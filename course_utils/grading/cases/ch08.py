@@ -220,6 +220,16 @@ TRAPS = Question(
             "One too few: with that many the chance is still above 1 − confidence.",
         ),
         Misconception(
+            "two-sided",
+            lambda p, c: ceil(log((1 - c) / 2) / log(1 - p)),
+            "You halve 1 − confidence, as an interval with two ends does. Here one side counts, with all of it.",
+        ),
+        Misconception(
+            "not a whole number",
+            lambda p, c: log(1 - c) / log(1 - p),
+            "Traps are whole: round up to the first number that is enough.",
+        ),
+        Misconception(
             "traps that fail",
             lambda p, c: ceil(log(1 - c) / log(p)),
             "You multiply the chances of being *wrong*. The chance to pass n traps is (1 − p)ⁿ.",
