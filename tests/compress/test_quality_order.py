@@ -87,7 +87,7 @@ def distances():
         model = models.load("tiny", device="cpu").model
         grid.Cell(method, bits, 64).compress(model, batches)
         found[method, bits] = quality.nearness(
-            reference, model, tokenizer, texts.scored_text(), windows=12
+            reference, model, tokenizer, texts.scored_text(), windows=8
         ).kl
     return found
 
