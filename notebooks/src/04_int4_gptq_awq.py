@@ -4,7 +4,7 @@
 #   minutes: 150
 #   tier: cpu
 #   memory_mb: 1600
-#   seconds: 45
+#   seconds: 60
 # ---
 
 # %% [markdown] id="objectives"

@@ -86,9 +86,7 @@ def distances():
     for method, bits in product(("rtn", "gptq", "awq"), (4, 3)):
         model = models.load("tiny", device="cpu").model
         grid.Cell(method, bits, 64).compress(model, batches)
-        found[method, bits] = quality.nearness(
-            reference, model, tokenizer, texts.scored_text(), windows=8
-        ).kl
+        found[method, bits] = quality.nearness(reference, model, tokenizer, texts.scored_text(), windows=8).kl
     return found
 
 
