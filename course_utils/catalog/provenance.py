@@ -40,6 +40,7 @@ _AGELESS = frozenset(
         "semantic_pairs.csv",
         "prefix_replays.csv",
         "host_links.csv",
+        "published_perplexity.csv",
         "conversation_traces.csv",
     }
 )
