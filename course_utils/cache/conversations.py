@@ -9,6 +9,7 @@ Taught in: chapter 08.
 """
 
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -60,10 +61,11 @@ def read_mooncake(path: Path | str, block_tokens: int = 512) -> Conversations:
         for number, line in enumerate(file, 1):
             try:
                 one = json.loads(line)
-                rows.append(
-                    (one["timestamp"], one["input_length"], one["output_length"], tuple(one["hash_ids"]))
-                )
-            except (ValueError, KeyError, TypeError) as problem:
+                numbers = [float(one[name]) for name in ("timestamp", "input_length", "output_length")]
+                if not (math.isfinite(numbers[0]) and numbers[1] >= 1 and 0 <= numbers[2] < math.inf):
+                    raise ValueError(f"{numbers}: a time, 1 or more and 0 or more tokens are needed")
+                rows.append((numbers[0], int(numbers[1]), int(numbers[2]), tuple(one["hash_ids"])))
+            except (ValueError, KeyError, TypeError, OverflowError) as problem:
                 raise ValueError(
                     f"{path.name}, line {number}: timestamp, input_length, output_length and hash_ids as JSON are "
                     f"needed ({problem!r})"

@@ -75,6 +75,11 @@ def rounded(
     low, high = groups.amin(along, keepdim=True), groups.amax(along, keepdim=True)
     step = ((high - low) / (2**bits - 1)).clamp(min=_smallest(scale_dtype))
     low, step = low.to(scale_dtype), step.to(scale_dtype)
+    if not (low.isfinite().all() and step.isfinite().all()):
+        raise ValueError(
+            f"scale_dtype={scale_dtype}: it ends at {torch.finfo(scale_dtype).max:g} and keys or values reach "
+            f"{wide.abs().max().item():g}; torch.bfloat16 or torch.float32 is needed"
+        )
     codes = (
         ((groups - low.float()) / step.float())
         .round_()

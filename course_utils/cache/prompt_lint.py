@@ -129,7 +129,9 @@ def read_prompts(path: Path | str) -> list[Prompt]:
     System messages are `system`, the last message is `user`, those between are `history`. ValueError names the line.
     """
     prompts, path = [], Path(path)
-    for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+    for number, line in enumerate(
+        path.read_bytes().split(b"\n"), 1
+    ):  # a text may hold U+2028: no end of a line here
         if not line.strip():
             continue
         try:
@@ -146,10 +148,9 @@ def _prompt(request: dict) -> Prompt:
     parts = [Part("tools", json.dumps(request["tools"], ensure_ascii=False))] if request.get("tools") else []
     for at, message in enumerate(messages):
         kind = "system" if message["role"] in ("system", "developer") else "history"
-        content = (
-            message["content"] if isinstance(message["content"], str) else json.dumps(message["content"])
-        )
-        parts.append(Part("user" if kind == "history" and at == len(messages) - 1 else kind, content))
+        content = message["content"] if "tool_calls" not in message else message
+        text = content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)
+        parts.append(Part("user" if kind == "history" and at == len(messages) - 1 else kind, text))
     return tuple(parts)
 
 

@@ -170,3 +170,11 @@ def test_bad_arguments_are_named():
 
 def test_growing_cache_is_the_reference_that_shares_are_taken_of():
     assert held_share(GrowingKv, 100, kv_heads=1, head_dim=8) == 1
+
+
+@pytest.mark.parametrize("axis", ["channel", "token"])
+def test_numbers_beyond_the_scale_are_refused_and_fit_a_wider_one(axis):
+    x = torch.tensor([[[[1e5, 2e5], [1.5e5, 3e5]]]])
+    with pytest.raises(ValueError, match=r"torch\.float16.*ends at 65504.*300000"):
+        rounded(x, 8, axis)
+    assert rounded(x, 8, axis, scale_dtype=torch.float32).restore(x.dtype).isfinite().all()

@@ -1,5 +1,6 @@
 """Prefix cache: names that chain, an order of eviction that keeps chains whole, tenants that never meet; replays."""
 
+import json
 import math
 import random
 
@@ -235,6 +236,16 @@ def test_mooncake_layout_is_read_and_a_bad_line_is_named(tmp_path):
     path.write_text(rows + "{}\n")
     with pytest.raises(ValueError, match="line 3"):
         read_mooncake(path)
+    row = {"timestamp": 1, "input_length": 5, "output_length": 1, "hash_ids": [1]}
+    for wrong in (
+        {"timestamp": "soon"},
+        {"input_length": math.nan},
+        {"input_length": -5},
+        {"output_length": math.inf},
+    ):
+        path.write_text(rows + json.dumps(row | wrong) + "\n")
+        with pytest.raises(ValueError, match="line 3"):
+            read_mooncake(path)
     path.write_text("")
     with pytest.raises(ValueError, match="empty"):
         read_mooncake(path)

@@ -200,6 +200,23 @@ def test_a_log_of_messages_is_read_and_a_bad_line_named(tmp_path):
         read_prompts(path)
 
 
+def test_a_log_may_hold_any_text_and_calls_of_tools(tmp_path):
+    path = tmp_path / "log.jsonl"
+
+    def line(call):
+        turn = {"role": "assistant", "content": None, "tool_calls": [{"name": call}]}
+        odd = {"role": "user", "content": "one line\u2028and still the same\x85 👍"}
+        return json.dumps({"messages": [odd, turn, {"role": "user", "content": "go on"}]}, ensure_ascii=False)
+
+    path.write_text(f"{line('pay')}\n\n{line('refund')}\n", "utf-8")
+    first, second = read_prompts(path)
+    assert first[0] == second[0]
+    assert first[1] != second[1]
+    path.write_bytes(path.read_bytes() + b'{"messages": "\xff"}')
+    with pytest.raises(ValueError, match="line 4"):
+        read_prompts(path)
+
+
 def test_empty_and_odd_text_is_no_error():
     assert hit_share_of([(Part("user", ""),), (Part("user", "\ud800 🌍 " * 50),)]) == 0
     with pytest.raises(ValueError, match="at least two"):
