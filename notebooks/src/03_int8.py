@@ -169,7 +169,8 @@ gain = np.divide(lost["absmax"], lost["zero_point"])
 bars = [Bars(scheme.replace("_", " "), [*kinds], values) for scheme, values in lost.items()]
 title = f"A zero point cuts the error {gain[1]:.1f}-fold after SiLU, and {gain[0]:.1f}-fold on weights"
 view = View(title, bars, f"computed from {label}; 8 bits, one scale for the tensor")
-show(view, Chart("", "energy lost by rounding (share)", y_scale="log"))
+ends = (min(lost["zero_point"]) / 5, 3 * max(lost["absmax"]))
+show(view, Chart("", "energy lost by rounding (share)", y_scale="log", y_range=ends))
 
 # %% [markdown] id="zero-meaning"
 # Where the values lie on one side, the zero point halves the scale, and half the scale is a quarter of the energy.
@@ -638,7 +639,12 @@ def show_changes(scores, start, ruined, title, note):
         np.array([100 * getattr(c, at) for c in found.values()]) for at in ("lo", "mean", "hi")
     )
     names = [way.removeprefix("W8A8, ").removeprefix("a ") for way in found]
-    show(View(title, Bars("", names, middle, low, high), note), Chart("", "change of perplexity (%)"))
+    edge = 0.15 * (high.max() - min(low.min(), 0))  # room for the numbers
+    ends = (min(low.min(), 0) - edge, high.max() + edge)
+    show(
+        View(title, Bars("", names, middle, low, high), note),
+        Chart("", "change of perplexity (%)", y_range=ends),
+    )
 
 
 title = "One scale per tensor costs {:+.3g} %, LLM.int8 {:+.2g} %"
