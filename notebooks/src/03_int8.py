@@ -4,7 +4,7 @@
 #   minutes: 130
 #   tier: cpu
 #   memory_mb: 1600
-#   seconds: 60
+#   seconds: 90
 #   colab: [bitsandbytes]
 # ---
 
