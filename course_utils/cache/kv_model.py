@@ -45,6 +45,10 @@ class _Layer(CacheLayerMixin):
     def get_max_length(self) -> int:
         return -1
 
+    def get_max_cache_shape(self) -> int:
+        """What `get_max_length` is called in transformers before 5.10."""
+        return -1
+
 
 def for_model(model, make: Callable[[], LayerKv] = GrowingKv) -> Cache:
     """A cache for `model(past_key_values=…)` with one layer from `make` for each of the model's."""

@@ -56,7 +56,7 @@ class Lesson:
 
 def lesson(packages=PACKAGES, held_out_rows: int = 24, length: int = 128) -> Lesson:
     """A lesson that suits this machine: the hub's teacher where a GPU and the hub can be had, else the tiny one."""
-    text = corpus.documentation(packages).documents
+    text = corpus.documentation(corpus.installed(packages)).documents
     if tier() == "gpu":
         try:
             loaded = load(LARGER_TEACHER)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from course_utils.compress import pruning, structured
-from course_utils.measure.corpus import documentation, held_out
+from course_utils.measure.corpus import documentation, held_out, installed
 from course_utils.measure.likelihood import token_ids
 from course_utils.measure.models import Loaded, load
 from course_utils.measure.quality import perplexity
@@ -86,7 +86,9 @@ def quality_of(recorded: Recording, key: str) -> Score:
 
 def calibration(tokenizer, seed: int = 0, sequences: int = CALIBRATION_SEQUENCES) -> tuple[Tensor, ...]:
     """Batches of token ids [8, 256] of docstrings, drawn without repeats; not from the held-out text."""
-    ids = torch.tensor(token_ids(tokenizer, "\n".join(documentation(CALIBRATION_PACKAGES).documents)))
+    ids = torch.tensor(
+        token_ids(tokenizer, "\n".join(documentation(installed(CALIBRATION_PACKAGES)).documents))
+    )
     rows = ids[: len(ids) // SEQUENCE_TOKENS * SEQUENCE_TOKENS].reshape(-1, SEQUENCE_TOKENS)
     if sequences > len(rows):
         raise ValueError(f"sequences is {sequences!r}, expected at most {len(rows)}: the text has no more")

