@@ -3,7 +3,7 @@
 Names arrive on first use: torch loads with the first embedding.
 """
 
-from importlib import import_module
+from course_utils.lazy import front_door
 
 _HOME = {
     "Embedder": "embedding",
@@ -39,15 +39,4 @@ _MODULES = (
     "wording",
 )
 __all__ = sorted([*_HOME, *_MODULES])
-
-
-def __getattr__(name: str):
-    if name in _HOME:
-        return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    if name in _MODULES:
-        return import_module(f"{__name__}.{name}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {', '.join(__all__)}")
-
-
-def __dir__():
-    return sorted([*globals(), *__all__])
+__getattr__, __dir__ = front_door(__name__, _HOME, _MODULES)
