@@ -155,7 +155,10 @@ def test_ctrl_c_ends_the_kernel_too(house, change):
     (house.root / "sitecustomize.py").write_text(
         f"from course_utils.grading import cases\ncases.__path__.append({str(house.root / 'cases')!r})\n"
     )
+    # Tests that a shell runs in the background ignore Ctrl-C, and what they start would inherit that.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     with subprocess.Popen(command, cwd=house.root, env=environment, stderr=subprocess.PIPE) as process:
+        signal.signal(signal.SIGINT, before)
         deadline = time.monotonic() + 30
         kernels = []
         while not kernels and time.monotonic() < deadline:
