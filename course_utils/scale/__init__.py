@@ -45,6 +45,8 @@ _HOME = {
     "reserved_usd_per_used_hour": "break_even",
     "spot_break_even_waste": "break_even",
     "spot_usd_per_useful_hour": "break_even",
+    "Traffic": "traffic",
+    "merge_traffic": "traffic",
 }
 __all__ = sorted(_HOME)
 __getattr__, __dir__ = front_door(__name__, _HOME)
