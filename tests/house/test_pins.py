@@ -19,7 +19,7 @@ def pinned_in_constraints():
 def pinned_in(environment):
     dependencies = yaml.safe_load((ROOT / environment).read_text())["dependencies"]
     lines = next(entry["pip"] for entry in dependencies if isinstance(entry, dict))
-    return dict(line.split("==") for line in lines if "==" in line)
+    return dict(re.sub(r"\[.*\]", "", line).split("==") for line in lines if "==" in line)
 
 
 def direct_dependencies(*extras):
@@ -38,12 +38,14 @@ def test_conda_files_pin_what_ci_runs_but_for_the_build_of_torch(environment):
 
 @pytest.mark.parametrize("environment", ["environment.yml", ".binder/environment.yml"])
 def test_conda_files_name_every_direct_dependency_of_a_chapter(environment):
-    assert set(pinned_in(environment)) == set(direct_dependencies("lab", "torch", "cache"))
+    assert set(pinned_in(environment)) == set(direct_dependencies("lab", "torch", "onnx", "cache", "serve"))
 
 
 def test_pins_satisfy_the_ranges_of_pyproject():
     pins = pinned_in_constraints()
-    for name, requirement in direct_dependencies("lab", "torch", "onnx", "cache", "grade", "dev").items():
+    for name, requirement in direct_dependencies(
+        "lab", "torch", "onnx", "cache", "serve", "grade", "dev"
+    ).items():
         assert pins[name] in requirement.specifier, f"{name}: {pins[name]} is outside {requirement.specifier}"
 
 
