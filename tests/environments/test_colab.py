@@ -1,7 +1,8 @@
 """The chapters as Colab runs them: its versions of widgets and charts, none of ours installed, no clone.
 
 Colab's versions as of 2026-08 (its own `pip list`), but for Python (3.13 there) and torch (2.11 there): this
-environment takes the Python and the torch build of the machine that runs the tests.
+environment takes the Python and the torch build of the machine that runs the tests, and the numba that this numpy
+and every Python of the course can have together.
 """
 
 import hashlib
@@ -28,8 +29,10 @@ COLAB_PACKAGES = [
     "plotly==5.24.1",
     "matplotlib==3.10.0",
     "numpy==2.1.3",
+    "numba==0.61.2",
     "pandas==2.2.3",
     "scipy==1.16.3",
+    "pooch==1.9.0",
     "psutil==5.9.5",
     "typer==0.20.0",
     "rich==13.9.4",
