@@ -158,6 +158,25 @@ def audit(as_json: Json = False) -> None:
 
 
 @app.command()
+def scoreboard(
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; fail if one is out of date.")
+    ] = False,
+) -> None:
+    """Predicted beside measured beside published: write docs/scoreboard.md and the README's table."""
+    from course_utils.authoring.house import find_house
+    from course_utils.authoring.scoreboard import stale, write
+
+    house = find_house()
+    old = list(stale(house)) if check else []
+    for path in old:
+        print(f"{path.relative_to(house.root)} is out of date: run `course scoreboard`", file=sys.stderr)
+    for path in [] if check else write(house):
+        print(path.relative_to(house.root))
+    raise typer.Exit(1 if old else 0)
+
+
+@app.command()
 def machine(as_json: Json = False) -> None:
     """What this machine is: tier, processor, memory, GPU."""
     from dataclasses import asdict

@@ -250,6 +250,11 @@ def audit(arguments):
     replace_process([ensure_environment(), "-m", "course_utils.cli", "audit", *arguments])
 
 
+def scoreboard(arguments):
+    """write docs/scoreboard.md and the README's table: predicted, measured, published"""
+    replace_process([ensure_environment(), "-m", "course_utils.cli", "scoreboard", *arguments])
+
+
 def format(arguments):
     """put the code into its one shape"""
     python = ensure_environment()
@@ -319,7 +324,22 @@ def clean(arguments):
         shutil.rmtree(str(ROOT / name), ignore_errors=True)
 
 
-VERBS = (lab, test, check, notebooks, run, audit, format, test_colab, test_binder, bench, fit, pins, clean)
+VERBS = (
+    lab,
+    test,
+    check,
+    notebooks,
+    run,
+    audit,
+    scoreboard,
+    format,
+    test_colab,
+    test_binder,
+    bench,
+    fit,
+    pins,
+    clean,
+)
 COMMANDS = {verb.__name__.replace("_", "-"): verb for verb in VERBS}
 
 

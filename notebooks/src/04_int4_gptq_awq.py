@@ -793,6 +793,7 @@ show(
 
 # %% id="published-table"
 others = pd.read_csv(data_path("published_perplexity.csv"))
+others = others[~others.method.str.endswith("50 %")]  # those are pruned, not rounded
 base = others[others.method == "16 bits"].set_index(["model", "sequence_tokens"]).perplexity
 others["change (%)"] = [
     100 * (row.perplexity / base[row.model, row.sequence_tokens] - 1) for row in others.itertuples()
