@@ -77,37 +77,61 @@ def record(
     keys = [key for key, _ in cases]
     if len(set(keys)) < len(keys):
         raise ValueError(f"cases of {name!r}: key {max(keys, key=keys.count)!r} is there twice")
-    folder.mkdir(parents=True, exist_ok=True)
-    here = describe()
-    hardware = here.gpu.name if here.gpu else f"{here.cpu}, {here.cores_usable:g} cores"
-    partial = folder / f"{name}.partial.jsonl"
-    # Not the day nor the threads: a run that is taken up tomorrow is the same run.
-    terms = {"seed": seed, "hardware": hardware, "versions": _versions()}
-    done = _kept(partial, terms)
-    # Anew, without the line that a crash cut off: the next row would be glued to it.
-    _write_whole(partial, "".join(json.dumps(line) + "\n" for line in (terms, *done.values())))
-    with partial.open("a", encoding="utf-8") as file:
-        for key, measure in tqdm(cases, desc=name, disable=not progress):
-            if key not in done:
-                done[key] = {"key": key, **measure()}
-                print(json.dumps(done[key]), file=file, flush=True)
-                os.fsync(file.fileno())
+    terms = terms_of(seed)
+    partial = Partial(folder / f"{name}.partial.jsonl", terms)
+    for key, measure in tqdm(cases, desc=name, disable=not progress):
+        if key not in partial.rows:
+            partial.add({"key": key, **measure()})
     made = Recording(
         name=name,
-        rows=tuple(done[key] for key in keys),
-        hardware=hardware,
+        rows=tuple(partial.rows[key] for key in keys),
+        hardware=terms["hardware"],
         environment=environment(),
         versions=terms["versions"],
         command=f"course record {name} --seed {seed}",
         seed=seed,
         as_of=date.today().isoformat(),
     )
-    _write_whole(folder / f"{name}.json", json.dumps(asdict(made), indent=1) + "\n")
-    partial.unlink()
+    write_whole(folder / f"{name}.json", json.dumps(asdict(made), indent=1) + "\n")
+    partial.forget()
     return made
 
 
-def _write_whole(path: Path, text: str) -> None:
+class Partial:
+    """Rows of a run that isn't finished, by their `key`; each lies on disk, on a line of its own, once it is added.
+
+    Rows of an earlier, interrupted run are there from the start if its `terms` were the same, else thrown away.
+    """
+
+    def __init__(self, path: Path, terms: dict):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._path, self.rows = path, _kept(path, terms)
+        # Anew, without the line that a crash cut off: the next row would be glued to it.
+        write_whole(path, "".join(json.dumps(line) + "\n" for line in (terms, *self.rows.values())))
+
+    def add(self, row: dict[str, Any]) -> None:
+        self.rows[row["key"]] = row
+        with self._path.open("a", encoding="utf-8") as file:
+            print(json.dumps(row), file=file, flush=True)
+            os.fsync(file.fileno())
+
+    def forget(self) -> None:
+        """Remove the file: what it was for is written elsewhere, whole."""
+        self._path.unlink()
+
+
+def terms_of(seed: int) -> dict:
+    """What two parts of a run must have in common to be one run: seed, hardware, versions.
+
+    Not the day nor the threads: a run that is taken up tomorrow is the same run.
+    """
+    here = describe()
+    hardware = here.gpu.name if here.gpu else f"{here.cpu}, {here.cores_usable:g} cores"
+    return {"seed": seed, "hardware": hardware, "versions": _versions()}
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file that is never seen half-written."""
     temporary = path.with_name(path.name + ".new")
     temporary.write_text(text, "utf-8")
     os.replace(temporary, path)
