@@ -69,35 +69,70 @@ def check(question_id: str, answer: Callable[..., Any] | Any, *, seed: int = PRA
 
 def assess(asked: Question, answer: Callable[..., Any] | Any, seed: int = PRACTICE_SEED) -> Mark:
     """`check` for a question at hand. A recognized misconception gets its hint and no points."""
+    if answer is None or answer is ...:
+        return not_attempted(asked)
     function = answer if callable(answer) else (lambda *_: answer)
-    cases = seeded_inputs(asked, seed)
-    outcomes = calls(function, cases)
-    if answer is None or answer is ... or all(isinstance(o.error, NotImplementedError) for o in outcomes):
-        headline = f"Not attempted yet: {worth(asked.points)} waiting here."
-        return Mark(0.0, Feedback("not attempted yet", headline, (f"Asked for: {asked.asks.rstrip('.')}.",)))
-
-    right = [call(asked.reference, args) for args in cases]
-    near_zero = near_zero_of(right)
-    problems = [
-        problem(asked, function, args, outcome, expected, near_zero)
-        for args, outcome, expected in zip(cases, outcomes, right, strict=True)
-    ]
-    passed = problems.count("")
-    if passed == len(cases):
+    found = verdict(asked, function, seeded_inputs(asked, seed))
+    if found.blank:
+        return not_attempted(asked)
+    if found.right == len(found.cases):
         headline = f"Right: {number(asked.points)} of {worth(asked.points)}."
         return Mark(float(asked.points), Feedback("right", headline))
 
-    hint = misconception_hint(asked, cases, outcomes, right, near_zero)
-    points = 0.0 if hint else floor(100 * asked.points * passed / len(cases)) / 100
     headline = (
-        f"Not yet: {passed} of {len(cases)} inputs came out right, {number(points)} of {worth(asked.points)}."
+        f"Not yet: {found.right} of {len(found.cases)} inputs came out right, "
+        f"{number(found.points)} of {worth(asked.points)}."
     )
-    first = next(position for position, found in enumerate(problems) if found)
-    sentences = [hint] if hint else []
-    sentences.append(problems[first])
-    if outcomes[first].printed:
-        sentences.append(f"It printed: {shown(outcomes[first].printed)}")
-    return Mark(points, Feedback("not yet", headline, tuple(sentences)))
+    first = next(position for position, sentence in enumerate(found.problems) if sentence)
+    sentences = [found.hint] if found.hint else []
+    sentences.append(found.problems[first])
+    if found.outcomes[first].printed:
+        sentences.append(f"It printed: {shown(found.outcomes[first].printed)}")
+    return Mark(found.points, Feedback("not yet", headline, tuple(sentences)))
+
+
+def not_attempted(asked: Question) -> Mark:
+    headline = f"Not attempted yet: {worth(asked.points)} waiting here."
+    return Mark(0.0, Feedback("not attempted yet", headline, (f"Asked for: {asked.asks.rstrip('.')}.",)))
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a function came to on a question's inputs, one outcome and one problem (empty: right) for each.
+
+    points: full for all right, else the share that is right, rounded down; none with a misconception's `hint`.
+    """
+
+    cases: tuple[tuple[Any, ...], ...]
+    outcomes: tuple[Outcome, ...]
+    problems: tuple[str, ...]
+    hint: str
+    points: float
+
+    @property
+    def blank(self) -> bool:
+        return all(isinstance(outcome.error, NotImplementedError) for outcome in self.outcomes)
+
+    @property
+    def right(self) -> int:
+        return self.problems.count("")
+
+
+def verdict(asked: Question, function: Callable[..., Any], cases: Sequence[tuple[Any, ...]]) -> Verdict:
+    """Call a student's function on `cases` and hold what it gives against the reference."""
+    outcomes = calls(function, cases)
+    expected = [call(asked.reference, args) for args in cases]
+    near_zero = near_zero_of(expected)
+    problems = tuple(
+        problem(asked, function, args, outcome, right, near_zero)
+        for args, outcome, right in zip(cases, outcomes, expected, strict=True)
+    )
+    passed = problems.count("")
+    if passed == len(cases):
+        return Verdict(tuple(cases), tuple(outcomes), problems, "", float(asked.points))
+    hint = misconception_hint(asked, cases, outcomes, expected, near_zero)
+    points = 0.0 if hint else floor(100 * asked.points * passed / len(cases)) / 100
+    return Verdict(tuple(cases), tuple(outcomes), problems, hint, points)
 
 
 def worth(points: float) -> str:
