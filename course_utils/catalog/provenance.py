@@ -34,6 +34,8 @@ _AGELESS = frozenset(
         "spot_shocks.csv",
         "spot_drift.csv",
         "traffic_lengths.csv",
+        "traffic_fits.csv",
+        "traffic_lengths_by_rank.csv",
         "published_runs.csv",
         "grid_intensity.csv",
         "pue.csv",

@@ -10,6 +10,8 @@ Mooncake's conversation trace and 94 % on its synthetic one.
 Taught in: chapter 10.
 """
 
+import math
+
 import numpy as np
 
 from course_utils.cache.conversations import (
@@ -44,7 +46,12 @@ def generate_sessions(requests: int, process: ConversationProcess | None = None,
     """
     process = process or conversation_processes()["mooncake_conversation"]
     origin = f"generated: conversations fitted on {process.source}, {process.as_of}; seed {seed}"
-    return traffic_of_conversations(generate_conversations(requests, process, seed=seed), origin)
+    # The generator gives about as many as it is asked for, most often fewer: conversations go on past its end.
+    asked, conversations = requests, generate_conversations(requests, process, seed=seed)
+    while len(conversations) < requests:
+        asked = math.ceil(1.2 * asked * requests / len(conversations))
+        conversations = generate_conversations(asked, process, seed=seed)
+    return traffic_of_conversations(conversations, origin).first(requests)
 
 
 def shared_paths(blocks: tuple[tuple[int, ...], ...]) -> tuple[np.ndarray, np.ndarray]:

@@ -1,6 +1,6 @@
 """Requests in the order of their arrival: what a simulator is fed with, and what a load generator sends.
 
-Files are read by `traffic_files`, made-up traffic comes from `arrivals`, `lengths` and `workloads`.
+Files are read by `traffic_files`, made-up traffic comes from `generated_traffic`, times alone from `arrivals`.
 Taught in: chapter 09.
 """
 
