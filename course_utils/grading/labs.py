@@ -11,6 +11,7 @@ import sys
 import tomllib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from importlib.util import module_from_spec, spec_from_file_location
 from inspect import signature
 from pathlib import Path

@@ -15,6 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import IO
 
+from course_utils.grading.checks import LONGEST_CALL_S
 from course_utils.grading.syscalls import filter_program
 
 INSIDE = "/course"  # where the kernel's own two files lie in the sandbox
@@ -34,7 +35,7 @@ class Limits:
     open_files: int = 256
     processes: int = 64
     cell_s: float = 20.0
-    call_s: float = 5.0
+    call_s: float = LONGEST_CALL_S
     whole_s: float = 120.0
 
     def __post_init__(self):
