@@ -130,18 +130,15 @@ def _bins(name: str, lengths: Lengths, source: str, day: date) -> list[LengthBin
         LengthBin(
             workload=name,
             share=round(float(share), 5),
-            input_from_tokens=int(low),
-            input_to_tokens=int(high),
+            input_from_tokens=int(inputs[0]),
+            input_median_tokens=int(inputs[1]),
+            input_to_tokens=int(inputs[2]),
             output_tokens=tuple(f"{value:.6g}" for value in outputs),
             source=source,
             as_of=day,
         )
-        for share, low, high, outputs in zip(
-            lengths.share,
-            lengths.input_from_tokens,
-            lengths.input_to_tokens,
-            lengths.output_tokens,
-            strict=True,
+        for share, inputs, outputs in zip(
+            lengths.share, lengths.input_tokens, lengths.output_tokens, strict=True
         )
     ]
 

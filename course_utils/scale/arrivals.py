@@ -110,11 +110,13 @@ def bursty_arrivals(
 ) -> np.ndarray:
     """Arrivals of a load that jumps between calm and busy, from a random moment of it on. Seconds [requests]."""
     rng = np.random.default_rng(seed)
+    requests_a_turn = bursts.rate_per_s * (bursts.burst_s + bursts.calm_s)
+    stays_drawn = 2 * math.ceil(_CHUNK / requests_a_turn)
 
     def chunks() -> Iterator[tuple[np.ndarray, float]]:
         at_s, busy_first = 0.0, rng.random() < bursts.burst_share
         while True:
-            busy = (np.arange(512) % 2 == 0) == busy_first
+            busy = (np.arange(stays_drawn) % 2 == 0) == busy_first
             stays = rng.exponential(np.where(busy, bursts.burst_s, bursts.calm_s))
             starts = at_s + np.concatenate(([0.0], np.cumsum(stays)))
             counts = rng.poisson(np.where(busy, bursts.busy_per_s, bursts.calm_per_s) * stays)

@@ -22,13 +22,14 @@ _SHARES = (0.0, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1.0)
 
 @dataclass(frozen=True, kw_only=True)
 class LengthBin:
-    """A row of `data/traffic_lengths_by_rank.csv`: `share` of the requests, their shortest and longest prompt, and
-    the quantiles (at `_SHARES`) of their answers.
+    """A row of `data/traffic_lengths_by_rank.csv`: `share` of the requests, their shortest, middle and longest prompt,
+    and the quantiles (at `_SHARES`) of their answers.
     """
 
     workload: str
     share: float
     input_from_tokens: int
+    input_median_tokens: int
     input_to_tokens: int
     output_tokens: tuple[str, ...]
     source: str
@@ -37,26 +38,33 @@ class LengthBin:
 
 @dataclass(frozen=True, eq=False)
 class Lengths:
-    """Arrays [bins]: share of requests, first and last prompt length; output_tokens [bins, quantiles of `_SHARES`]."""
+    """share [bins] of the requests; input_tokens [bins, 3]: the shortest, middle and longest prompt; output_tokens
+    [bins, 10]: the answers' quantiles at `_SHARES`.
+    """
 
     share: np.ndarray
-    input_from_tokens: np.ndarray
-    input_to_tokens: np.ndarray
+    input_tokens: np.ndarray
     output_tokens: np.ndarray
 
     def draw(self, requests: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Tokens in and out of so many requests, independent of each other: two arrays int64 [requests]."""
         bins = rng.choice(len(self.share), requests, p=self.share / self.share.sum())
-        low, high = np.log(self.input_from_tokens), np.log(self.input_to_tokens + 1.0)
-        asked = np.exp(low[bins] + rng.random(requests) * (high - low)[bins])
-        shares, ranks = np.array(_SHARES), rng.random(requests)
-        knot = np.searchsorted(shares, ranks, side="right") - 1
-        part = (ranks - shares[knot]) / np.diff(shares)[knot]
-        logs = np.log(self.output_tokens)
-        said = np.exp(logs[bins, knot] * (1 - part) + logs[bins, knot + 1] * part)
-        # A log of a whole number comes back a hair below it.
-        asked = np.clip(np.floor(asked + 1e-9), self.input_from_tokens[bins], self.input_to_tokens[bins])
-        return asked.astype(np.int64), np.maximum(1, np.rint(said)).astype(np.int64)
+        # The longest prompt of a bin is one of its lengths, so that the scale reaches one token further.
+        upto = self.input_tokens + np.array([0, 0, 1])
+        asked = np.floor(_between(upto, (0.0, 0.5, 1.0), bins, rng.random(requests)) + 1e-9)
+        said = np.rint(_between(self.output_tokens, _SHARES, bins, rng.random(requests)))
+        asked = np.minimum(asked, self.input_tokens[bins, -1])
+        return asked.astype(np.int64), np.maximum(1, said).astype(np.int64)
+
+
+def _between(
+    quantiles: np.ndarray, shares: tuple[float, ...], bins: np.ndarray, ranks: np.ndarray
+) -> np.ndarray:
+    """Values of the bins' quantiles [bins, shares] at these ranks, interpolated on a log scale."""
+    knot = np.searchsorted(shares, ranks, side="right") - 1
+    part = (ranks - np.array(shares)[knot]) / np.diff(shares)[knot]
+    logs = np.log(quantiles)
+    return np.exp(logs[bins, knot] * (1 - part) + logs[bins, knot + 1] * part)
 
 
 def fit_lengths(input_tokens: np.ndarray, output_tokens: np.ndarray) -> Lengths:
@@ -74,8 +82,7 @@ def fit_lengths(input_tokens: np.ndarray, output_tokens: np.ndarray) -> Lengths:
     parts = [order[start:end] for start, end in pairwise(edges)]
     return Lengths(
         np.diff(edges) / inputs.size,
-        np.array([inputs[part[0]] for part in parts]),
-        np.array([inputs[part[-1]] for part in parts]),
+        np.array([inputs[part[[0, len(part) // 2, -1]]] for part in parts]),
         np.array([np.quantile(outputs[part], _SHARES) for part in parts]),
     )
 
@@ -90,7 +97,6 @@ def published_lengths(workload: str) -> Lengths:
         raise ValueError(f"workload={workload!r}: one of {there} is needed")
     return Lengths(
         np.array([row.share for row in mine]),
-        np.array([row.input_from_tokens for row in mine]),
-        np.array([row.input_to_tokens for row in mine]),
+        np.array([(row.input_from_tokens, row.input_median_tokens, row.input_to_tokens) for row in mine]),
         np.array([row.output_tokens for row in mine], dtype=float),
     )

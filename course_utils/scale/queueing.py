@@ -124,7 +124,8 @@ def ggc_wait_s(rate_per_s, service_s, servers, arrival_cv, service_cv):
 
 def servers_for(rate_per_s: float, service_s: float, wait_slo_s: float, share: float = 0.95) -> int:
     """Fewest servers with which `share` of the requests in M/M/c wait no longer than `wait_slo_s`."""
-    _check(rate_per_s=rate_per_s, service_s=service_s, wait_slo_s=wait_slo_s)
+    _check_service(rate_per_s, service_s)
+    _check(wait_slo_s=wait_slo_s)
     load, share = float(rate_per_s) * float(service_s), float(_share(share))
     for servers, blocked in enumerate(_blocked(load), 1):
         if servers > load:
@@ -135,9 +136,7 @@ def servers_for(rate_per_s: float, service_s: float, wait_slo_s: float, share: f
 
 def _load(rate_per_s, service_s, servers) -> tuple[np.ndarray, np.ndarray]:
     """rate x service, and the servers, as arrays. ValueError where they can't carry it."""
-    _check(rate_per_s=rate_per_s, service_s=service_s)
-    if np.any(np.asarray(service_s) == 0):
-        raise ValueError("service_s=0: more than 0 s is needed")
+    _check_service(rate_per_s, service_s)
     load, servers = np.asarray(np.multiply(rate_per_s, service_s), dtype=float), _whole(servers)
     _refuse_overload(load, servers)
     return load, servers
@@ -168,6 +167,12 @@ def _share(share) -> np.ndarray:
     if bad.any():
         raise ValueError(f"share={share[bad].flat[0].item()!r}: a share from 0 to below 1 is needed")
     return share
+
+
+def _check_service(rate_per_s, service_s) -> None:
+    _check(rate_per_s=rate_per_s, service_s=service_s)
+    if not np.all(service_s):
+        raise ValueError("service_s=0: more than 0 s is needed")
 
 
 def _check(**values) -> None:
