@@ -5,7 +5,7 @@
 with TDP in watts: 1 W for the seconds that a million tokens take is 10^6 / (tokens per second) joules, and a kWh is
 3.6 million of them. Only electricity in use is counted, at the place where it is used. What it took to make the
 chips is not in here, nor is the electricity that an operator buys elsewhere to match it.
-Taught in: chapter 02, section 7.
+Taught in: chapter 02, section 7; chapter 11, section 3.
 """
 
 from dataclasses import dataclass
@@ -66,12 +66,28 @@ def energy_kwh_per_mtok(
     perf_model.csv). server_factor: draw of the whole server over that of its chips (1.8 at most in a DGX H100: 10.2
     kW over 8 x 700 W). pue: see `pue`. The defaults are assumptions.
     """
-    check_range("tdp_w", tdp_w, 1, 1e7)
     check_range("tokens_per_s", tokens_per_s, 1e-6, 1e9)
+    return drawn_w(tdp_w, power_share, pue, server_factor) / tokens_per_s * 1e6 / JOULE_PER_KWH
+
+
+def drawn_w(tdp_w: float, power_share: float = 0.7, pue: float = 1.2, server_factor: float = 1.5) -> float:
+    """Watts at the meter: TDP x power share x server factor x PUE, each as in `energy_kwh_per_mtok`."""
+    check_range("tdp_w", tdp_w, 1, 1e7)
     check_range("power_share", power_share, 0.01, 1.2)
     check_range("pue", pue, 1, 3)
     check_range("server_factor", server_factor, 1, 5)
-    return tdp_w * power_share * server_factor * pue / tokens_per_s * 1e6 / JOULE_PER_KWH
+    return tdp_w * power_share * server_factor * pue
+
+
+def power_share(utilization: float, busy_share: float = 0.7, idle_share: float = 0.2) -> float:
+    """Mean draw over TDP of a chip that works a share of the time: idle chips with a model in memory draw, too.
+
+    A straight line from idle to busy. busy_share: as `energy_kwh_per_mtok` has it. idle_share: assumed.
+    """
+    check_range("utilization", utilization, 0, 1)
+    check_range("busy_share", busy_share, 0.01, 1.2)
+    check_range("idle_share", idle_share, 0, busy_share)
+    return idle_share + (busy_share - idle_share) * utilization
 
 
 def co2e_g_per_mtok(kwh_per_mtok: float, gco2e_per_kwh: float) -> float:

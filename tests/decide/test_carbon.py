@@ -5,7 +5,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from course_utils.catalog import audit
-from course_utils.decide import co2e_g_per_mtok, energy_kwh_per_mtok, grid, grids, pue, pues
+from course_utils.decide import (
+    co2e_g_per_mtok,
+    drawn_w,
+    energy_kwh_per_mtok,
+    grid,
+    grids,
+    power_share,
+    pue,
+    pues,
+)
 
 watts, speeds = st.floats(10, 100_000), st.floats(0.1, 1e6)
 shares, pue_values = st.floats(0.1, 1), st.floats(1, 2.5)
@@ -96,3 +105,25 @@ def test_every_pue_is_at_least_one_and_the_hyperscalers_beat_the_average():
 def test_rows_say_who_and_when():
     mine = {"grid_intensity.csv", "pue.csv"}
     assert [finding for finding in audit() if finding.file in mine and finding.is_error] == []
+
+
+def test_by_hand_an_idle_chip_still_draws():
+    # Idle 0.2, busy 0.7 of TDP: at 30 % use 0.35. A million tokens then take 1/0.3 as long at half the draw.
+    assert power_share(0.3) == pytest.approx(0.35)
+    busy, seldom = (energy_kwh_per_mtok(700, 2000 * one, power_share(one)) for one in (1, 0.3))
+    assert seldom / busy == pytest.approx(0.35 / 0.7 / 0.3)
+
+
+@given(st.floats(0, 1), st.floats(0, 1))
+def test_more_use_draws_more_in_all_and_less_per_token(one, other):
+    low, high = sorted((one, other))
+    assert power_share(low) <= power_share(high) + 1e-12
+    if low > 0.01:
+        per_token = [energy_kwh_per_mtok(700, 2000 * at, power_share(at)) for at in (low, high)]
+        assert per_token[0] >= per_token[1] * (1 - 1e-9)
+
+
+def test_the_meter_reads_what_the_energy_is_made_of():
+    assert drawn_w(700, 0.6, 1.2, 1.5) == pytest.approx(756)
+    with pytest.raises(ValueError, match="idle_share"):
+        power_share(0.5, busy_share=0.3, idle_share=0.4)

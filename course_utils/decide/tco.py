@@ -1,0 +1,136 @@
+"""Total cost of ownership: several roads to the same answers, compared over the same months and under the same limits.
+
+    inputs = Inputs(requests_per_day=30_000)
+    found = compare(roads_of(inputs, api_price("o4-mini"), api_price("gpt-oss-120b", "together")), inputs.workload())
+    print(found.table()); found.winner.name
+
+Any object with a `name`, `facts` and `costs(workload, months)` is a road: your own contract, for example.
+Taught in: chapter 11.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from course_utils.decide.cash_flow import CashFlow, cash_flow_of
+from course_utils.decide.constraints import Breach, Limits, binding, breaches
+from course_utils.decide.demand import Workload
+from course_utils.decide.inputs import Inputs, draws, moved, roads_of
+from course_utils.decide.roads import Road
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from course_utils.catalog.api_prices import ApiPrice
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Roads with their cash flows and what limits they break."""
+
+    roads: Mapping[str, Road] = field(repr=False)
+    flows: Mapping[str, CashFlow] = field(repr=False)
+    broken: Mapping[str, tuple[Breach, ...]] = field(repr=False)
+    workload: Workload = field(repr=False)
+    limits: Limits
+    discount_per_year: float
+
+    def present_usd(self, name: str) -> float:
+        return self.flows[name].present_usd(self.discount_per_year)
+
+    @property
+    def ranked(self) -> list[str]:
+        """Roads that keep every limit, cheapest first."""
+        return sorted((name for name in self.flows if not self.broken[name]), key=self.present_usd)
+
+    @property
+    def winner(self) -> CashFlow:
+        """Cheapest road that keeps every limit. ValueError where none does: which limit binds, and by how much."""
+        if not self.ranked:
+            raise ValueError(binding(self.broken))
+        return self.flows[self.ranked[0]]
+
+    def table(self) -> "pd.DataFrame":
+        """A row a road, cheapest first: first and last month, total, present cost, and what it breaks."""
+        import pandas as pd
+
+        rows = {}
+        for name in sorted(self.flows, key=self.present_usd):
+            flow = self.flows[name]
+            rows[name] = {
+                "first month": flow.by_month_usd[0],
+                "last month": flow.by_month_usd[-1],
+                "total": flow.total_usd,
+                "present cost": self.present_usd(name),
+                "breaks": "; ".join(one.limit for one in self.broken[name]),
+            }
+        return pd.DataFrame(rows).T
+
+    def parts_table(self) -> "pd.DataFrame":
+        """USD over all months: a row a part, a column a road; the columns' sums are the totals."""
+        import pandas as pd
+
+        return pd.DataFrame({name: flow.by_part_usd for name, flow in self.flows.items()}).fillna(0.0)
+
+
+def compare(
+    roads: Mapping[str, Road],
+    workload: Workload,
+    months: int = 36,
+    discount_per_year: float = 0.0,
+    limits: Limits | None = None,
+) -> Comparison:
+    """Cash flow of every road under the same workload, and the limits that each breaks."""
+    if not roads:
+        raise ValueError("roads={}: one at least is needed")
+    limits = limits or Limits()
+    flows = {name: cash_flow_of(road, workload, months) for name, road in roads.items()}
+    broken = {name: breaches(road, flows[name], workload, limits) for name, road in roads.items()}
+    return Comparison(roads, flows, broken, workload, limits, discount_per_year)
+
+
+@dataclass(frozen=True, eq=False)
+class Band:
+    """[months] of a road's cumulative cost over drawn inputs, USD: the middle, and the ends of the 80 % interval."""
+
+    median_usd: np.ndarray
+    lo_usd: np.ndarray
+    hi_usd: np.ndarray
+
+
+def bands(
+    inputs: Inputs, commercial: "ApiPrice", open_api: "ApiPrice", count: int = 64, seed: int = 0
+) -> tuple[dict[str, Band], dict[str, float]]:
+    """Cumulative cost of each road as a band, and in what share of the draws each is the cheapest in the end."""
+    sums: dict[str, list[np.ndarray]] = {}
+    wins: dict[str, float] = {}
+    for drawn in draws(inputs, count, seed):
+        roads = roads_of(drawn, commercial, open_api)
+        workload = drawn.workload()
+        ends = {}
+        for name, road in roads.items():
+            flow = cash_flow_of(road, workload, inputs.months)
+            sums.setdefault(name, []).append(flow.cumulative_usd)
+            ends[name] = flow.present_usd(drawn.discount_per_year)
+        cheapest = min(ends, key=lambda name: ends[name])
+        wins[cheapest] = wins.get(cheapest, 0.0) + 1 / count
+    found = {name: Band(*np.quantile(runs, (0.5, 0.1, 0.9), axis=0)) for name, runs in sums.items()}
+    return found, {name: wins.get(name, 0.0) for name in sums}
+
+
+def saving_usd(
+    inputs: Inputs, mine: str, theirs: str, commercial: "ApiPrice", open_api: "ApiPrice", **changes: float
+) -> float:
+    """Present cost of `theirs` less that of `mine`: above 0, `mine` is cheaper. `changes`: inputs that move.
+
+    What `estimate.uncertainty.tornado` and `sensitivity.tipping_points` ask for.
+    """
+    there = moved(inputs, changes)
+    roads, workload = roads_of(there, commercial, open_api), there.workload()
+    cost = {
+        name: cash_flow_of(roads[name], workload, there.months).present_usd(there.discount_per_year)
+        for name in (mine, theirs)
+    }
+    return cost[theirs] - cost[mine]
