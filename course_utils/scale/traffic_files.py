@@ -56,7 +56,14 @@ def read_traffic(path: str | Path) -> Traffic:
 def _table(path: Path, names: list[str]) -> pd.DataFrame:
     """The columns of use, as numbers where all of it is numbers; else as text, for an error that names the line."""
     used = [name for name in names if name in (*_NEEDED, *_OPTIONAL, _TENANT)]
-    read = {"names": names, "header": 0, "skipinitialspace": True, "skip_blank_lines": False}
+    # An empty cell is no number, and a tenant may be called NA.
+    read = {
+        "names": names,
+        "header": 0,
+        "skipinitialspace": True,
+        "skip_blank_lines": False,
+        "keep_default_na": False,
+    }
     if len(used) < len(names):
         read["usecols"] = used
     tenant = {_TENANT: "category"} if _TENANT in used else {}
@@ -66,7 +73,7 @@ def _table(path: Path, names: list[str]) -> pd.DataFrame:
     except pd.errors.ParserError:
         raise
     except (ValueError, OverflowError):
-        table = pd.read_csv(path, dtype=dict.fromkeys(numbers, str) | tenant, keep_default_na=False, **read)
+        table = pd.read_csv(path, dtype=dict.fromkeys(numbers, str) | tenant, **read)
         for name in numbers:
             values = pd.to_numeric(table[name], errors="coerce")
             table[name] = _checked(table[name], values, _is_whole(values), "a whole number")
@@ -91,8 +98,6 @@ def _traffic(path: Path, table: pd.DataFrame) -> Traffic:
     tenant, tenants = None, ("",)
     if _TENANT in table:
         column = table[_TENANT].astype("category")
-        if column.isna().any():
-            column = column.cat.add_categories([""]).fillna("")
         tenant, tenants = column.cat.codes.to_numpy()[order], tuple(map(str, column.cat.categories))
     origin = f"read from {path.name}" + ("" if in_order else ", sorted by arrival")
     return Traffic(
