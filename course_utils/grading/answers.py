@@ -6,12 +6,12 @@ and everything unusual is said. Nothing of the notebook is executed here, nor pa
 
 import json
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from course_utils.grading.labs import Lab
-from course_utils.grading.questions import Question
 
 MOST_CELLS = 2000
 LARGEST_CELL_CHARACTERS = 200_000
@@ -99,11 +99,9 @@ def read_cell(raw: Any, position: int) -> Cell | None:
 def find_answers(cells: Sequence[Cell], lab: Lab) -> Handed:
     """Each question's cell, and everything about the notebook that an instructor should know."""
     codes = [cell for cell in cells if cell.kind == "code"]
-    answers = [find_answer(codes, asked) for asked in lab.questions]
-    taken = {answer.cell.position for answer in answers if answer.cell}
-    setup = [cell for cell in codes if cell.names & set(SETUP_IDS) and cell.position not in taken]
+    answers = [find_answer(codes, asked.id, asked.reference.__name__) for asked in lab.questions]
     notes = []
-    if not any("imports" in cell.names for cell in setup):
+    if not any("imports" in cell.names for cell in codes):
         notes.append("the import cell is missing: numpy, pandas and math were given")
     order = [answer.cell.position for answer in answers if answer.cell]
     if order != sorted(order):
@@ -114,44 +112,48 @@ def find_answers(cells: Sequence[Cell], lab: Lab) -> Handed:
         written[asked.id] = found[-1].source if found else ""
         if len(found) != 1:
             notes.append(f"{asked.id}: {len(found)} text cells instead of one; the last counts")
-    others = [cell for cell in codes if cell.position not in taken and cell not in setup]
     return Handed(
-        setup=tuple(cell.source for cell in setup)
-        if any("imports" in cell.names for cell in setup)
-        else (DEFAULT_SETUP, *(cell.source for cell in setup)),
+        setup=setup_of(codes),
         answers=tuple(sorted(answers, key=lambda one: one.cell.position if one.cell else MOST_CELLS)),
         written=written,
         notes=tuple(notes),
-        elsewhere=frozenset(name for cell in others for name in defined_in(cell.source)),
+        elsewhere=rest_of(codes, answers),
     )
 
 
-def find_answer(codes: Sequence[Cell], asked: Question) -> Answer:
+def setup_of(codes: Sequence[Cell]) -> tuple[str, ...]:
+    """The set-up cells; where the import cell is missing, imports that most answers can do with."""
+    setup = tuple(cell.source for cell in codes if cell.names & set(SETUP_IDS))
+    return setup if any("imports" in cell.names for cell in codes) else (DEFAULT_SETUP, *setup)
+
+
+def rest_of(codes: Sequence[Cell], answers: Sequence[Answer]) -> frozenset[str]:
+    """Names that cells define which are not run when marks are given."""
+    run = {answer.cell.position for answer in answers if answer.cell}
+    others = [cell for cell in codes if cell.position not in run and not cell.names & set(SETUP_IDS)]
+    return frozenset(name for cell in others for name in defined_in(cell.source))
+
+
+def find_answer(codes: Sequence[Cell], question_id: str, function: str) -> Answer:
     """By id, then by the name of the function. Of several, the last that isn't blank."""
-    name = asked.reference.__name__
-    checked = [called for cell in codes if (called := name_checked(cell.source, asked.id))]
-    names = tuple(dict.fromkeys((name, *reversed(checked))))
-    # `q1` is Jupyter's own id of the cell in the chapter that has ch01.q1
-    own = [cell for cell in codes if grade_id(asked.id) in cell.names]
-    own = own or [cell for cell in codes if asked.id.partition(".")[2] in cell.names]
+    checked = [called for cell in codes if (called := name_checked(cell.source, question_id))]
+    names = tuple(dict.fromkeys((function, *reversed(checked))))
+    own = [cell for cell in codes if grade_id(question_id) in cell.names]
+    # `q1` is the cell's own id in the chapter of ch01.q1: what is left where nbgrader's metadata was lost.
+    own = own or [cell for cell in codes if question_id.partition(".")[2] in cell.names]
     filled = [cell for cell in own if not cell.blank]
     notes = []
     if len(own) > 1:
-        notes.append(f"{asked.id}: {len(own)} cells have its id; the last that isn't blank counts")
+        notes.append(f"{question_id}: {len(own)} cells have its id; the last that isn't blank counts")
     if not filled:
-        by_name = [
-            cell
-            for cell in codes
-            if not cell.blank and cell not in own and set(names) & set(defined_in(cell.source))
-        ]
-        if by_name:
+        others = [cell for cell in codes if not cell.blank and cell not in own]
+        filled = [cell for cell in others if set(names) & set(defined_in(cell.source))]
+        if filled:
             why = "its own is blank" if own else "no cell has its id"
-            notes.append(f"{asked.id}: {why}; a cell that defines {name} counts")
-            filled = by_name
+            notes.append(f"{question_id}: {why}; a cell that defines {function} counts")
     if not own and not filled:
-        notes.append(f"{asked.id}: its cell is missing")
-    cell = (filled or own or [None])[-1]
-    return Answer(asked.id, cell, names, tuple(notes))
+        notes.append(f"{question_id}: its cell is missing")
+    return Answer(question_id, (filled or own or [None])[-1], names, tuple(notes))
 
 
 def grade_id(question_id: str) -> str:
@@ -170,3 +172,17 @@ def name_checked(source: str, question_id: str) -> str | None:
         rf"^check\(\s*[\"']{re.escape(question_id)}[\"']\s*,\s*(\w+)\s*\)", source, re.MULTILINE
     )
     return found[1] if found else None
+
+
+def lab_of(notebooks: Iterable[bytes]) -> str:
+    """The lab that notebooks belong to, by the ids in them: `ch01`. Raises ValueError where none says."""
+    found: Counter[str] = Counter()
+    for data in notebooks:
+        try:
+            names = {name for cell in read_notebook(data) for name in cell.names}
+        except ValueError:
+            continue
+        found.update({match[1] for name in names if (match := re.match(r"(ch\d\d)-", name))})
+    if not found:
+        raise ValueError("no notebook says which lab it is: name it with --lab, such as --lab ch01")
+    return found.most_common(1)[0][0]

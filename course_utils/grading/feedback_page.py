@@ -11,7 +11,7 @@ from pathlib import Path
 from course_utils.grading.checks import worth
 from course_utils.grading.feedback import call_with, number
 from course_utils.grading.grader import BLANK, MISSING, RIGHT, WRITTEN, Graded, QuestionMark
-from course_utils.grading.labs import Lab
+from course_utils.grading.labs import Lab, example_of
 
 _STYLE = """\
 body{font:16px/1.5 system-ui,sans-serif;max-width:46rem;margin:2rem auto;padding:0 1rem;color:#1f2328;background:#fff}
@@ -65,7 +65,7 @@ def sentences(mark: QuestionMark, lab: Lab):
     if mark.inputs and mark.state not in (BLANK, MISSING):
         yield f"{mark.right_inputs} of {mark.inputs} inputs came out right."
     if mark.returned and mark.state != RIGHT:
-        given = call_with(asked.reference, lab.example(asked))
+        given = call_with(asked.reference, example_of(asked))
         yield f"With {given} it {mark.returned}." if given else f"It {mark.returned}."
     if mark.hint:
         yield mark.hint

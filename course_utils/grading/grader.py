@@ -17,7 +17,7 @@ from typing import Any
 from course_utils.grading.answers import DEFAULT_SETUP, Answer, Handed, find_answers, read_notebook
 from course_utils.grading.checks import TooLong, call, seeded_inputs, verdict, what_happened
 from course_utils.grading.kernel import Kernel, KernelGone
-from course_utils.grading.labs import Lab, lab, seed_of
+from course_utils.grading.labs import Lab, example_of, lab, seed_of
 from course_utils.grading.literals import literal
 from course_utils.grading.questions import Question
 from course_utils.grading.sandbox import Limits
@@ -221,7 +221,7 @@ class Grader:
                 asked.id, 0.0, asked.points, MISSING, said="Its cell is not in the notebook."
             ), None
         cases = seeded_inputs(asked, seed_of(self.seed, asked.id))
-        example = self.lab.example(asked)
+        example = example_of(asked)
         try:
             kernel.ask("course_asked.before()", self.limits.cell_s)
             ran = kernel.run(answer.cell.source, self.limits.cell_s)

@@ -17,9 +17,11 @@ from inspect import signature
 from pathlib import Path
 from typing import Any
 
+from course_utils.grading.checks import PRACTICE_SEED, seeded_inputs
 from course_utils.grading.questions import Question, questions_of
 
 SHORTEST_SEED = 8
+LIBRARY_ABSENT = "is not there when marks are given"  # what a kernel says of a name of the course's library
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,11 +88,12 @@ class Lab:
     def points(self) -> float:
         return sum(asked.points for asked in (*self.questions, *self.written))
 
-    def example(self, asked: Question) -> tuple[Any, ...]:
-        """Arguments that a student may see: the pack's, or for a practice question its public ones."""
-        from course_utils.grading.checks import PRACTICE_SEED, seeded_inputs
 
-        return asked.example if isinstance(asked, GradedQuestion) else seeded_inputs(asked, PRACTICE_SEED)[0]
+def example_of(asked: Question) -> tuple[Any, ...]:
+    """Arguments that a student may see: the pack's, or for a practice question its public ones."""
+    if isinstance(asked, GradedQuestion):
+        return asked.example
+    return seeded_inputs(asked, PRACTICE_SEED)[0]
 
 
 @cache

@@ -4,13 +4,14 @@ Nothing is unpacked onto the disk, no link is followed, and nothing larger than 
 files are read when the turn comes, so that a class takes no more memory than one of its students.
 """
 
+import csv
 import io
 import os
 import re
 import stat
 import zipfile
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from zoneinfo import ZoneInfo
@@ -29,11 +30,12 @@ _MOMENT = re.compile(r"(\d{4}-\d\d-\d\d[ T]\S+)(?: (\S+))?")
 
 @dataclass(frozen=True)
 class Place:
-    """Where one student's files are: names below `root`, a folder or a zip file."""
+    """Where one student's files are: names below `root`, a folder or a zip file. submitted_at: if known besides."""
 
     student: str
     root: Path
     names: tuple[str, ...]
+    submitted_at: datetime | None = None
 
 
 @dataclass
@@ -53,7 +55,7 @@ class Submission:
         if problem:
             self.problems.append(f"{shown_name(name)}: {problem}")
         elif PurePosixPath(name).name == "timestamp.txt":
-            self.submitted_at = moment(data[:100].decode("utf-8", "replace").strip())
+            self.submitted_at = self.submitted_at or moment(data[:100].decode("utf-8", "replace").strip())
         else:
             self.files[name] = data
 
@@ -82,9 +84,26 @@ def find_submissions(where: Path, lab_id: str = "") -> tuple[Place, ...]:
     return tuple(Place(student, where, tuple(sorted(found[student]))) for student in sorted(found))
 
 
+def with_times(places: Sequence[Place], path: Path) -> tuple[Place, ...]:
+    """The places with when each was handed in, from a CSV with student_id and submitted_at (ISO; UTC if no zone).
+
+    nbgrader keeps these times itself. Raises ValueError that names the line that can't be read.
+    """
+    times: dict[str, datetime] = {}
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        for row in csv.DictReader(file):
+            stamp = moment((row.get("submitted_at") or "").strip())
+            if stamp is None or not row.get("student_id"):
+                raise ValueError(
+                    f"{path}: {row} needs student_id and submitted_at, such as 2026-12-14T22:10:00Z"
+                )
+            times[row["student_id"]] = stamp
+    return tuple(replace(place, submitted_at=times.get(place.student)) for place in places)
+
+
 def read_submission(place: Place) -> Submission:
     """One student's files. What can't be read is a problem of the submission's, never an error."""
-    submission = Submission(place.student)
+    submission = Submission(place.student, submitted_at=place.submitted_at)
     entries = zip_entries(place.root, place.names) if place.root.is_file() else disk_entries(place)
     for name, data, problem in entries:
         parts = parts_of(name)

@@ -4,10 +4,24 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from course_utils.grading.answers import lab_of
 from course_utils.grading.feedback_page import write_feedback
 from course_utils.grading.grader import Graded, Grader, digest_of
 from course_utils.grading.results import Results
-from course_utils.grading.submissions import Place, read_submission
+from course_utils.grading.submissions import Place, find_submissions, read_submission, with_times
+
+MOST_LOOKED_AT = 20  # notebooks, for the lab that they belong to
+
+
+def handed_in(where: Path, lab_id: str = "", times: Path | None = None) -> tuple[tuple[Place, ...], str]:
+    """Everybody's place, and the lab: as given (`1`, `01`, `ch01`), or read from the first notebooks."""
+    if lab_id:
+        lab_id = f"ch{int(lab_id.removeprefix('ch')):02}" if lab_id.removeprefix("ch").isdigit() else lab_id
+    else:
+        first = (read_submission(place) for place in find_submissions(where)[:MOST_LOOKED_AT])
+        lab_id = lab_of(data for one in first for name, data in one.files.items() if name.endswith(".ipynb"))
+    places = find_submissions(where, lab_id)
+    return (with_times(places, times) if times else places), lab_id
 
 
 def grade_class(
