@@ -63,7 +63,7 @@ MOONCAKE_CONVERSATION = Original(
 
 
 def azure_conversation(*, seed: int = 0, requests: int | None = None) -> Traffic:
-    """An hour of chat of 2023: 19,366 requests, 1,155 tokens in and 211 out on average. The first `requests` of them.
+    """An hour of chat of 2023: 19,366 requests, 1,155 tokens in and 211 out on average; or the first `requests` of them.
 
     seed: of the generator, where the original can't be had.
     """
@@ -83,10 +83,11 @@ def mooncake_conversation(*, seed: int = 0, requests: int | None = None) -> Traf
 def _published(name: str, original: Original, generate: Callable, seed: int, requests: int | None) -> Traffic:
     if requests is not None and requests < 1:
         raise ValueError(f"requests={requests!r}: at least 1 is needed")
+    there_are = workload(name).requests
     try:
         path = fetch_original(original)
     except OSError as problem:
-        traffic = generate(name, workload(name).requests if requests is None else requests, seed)
+        traffic = generate(name, there_are if requests is None else min(requests, there_are), seed)
         origin = f"{traffic.origin}; the original could not be fetched ({problem})"
         return replace(traffic, name=name, origin=origin)
     origin = f"original, {published(original.publisher, original.as_of)} ({original.licence})"
