@@ -43,6 +43,7 @@ _AGELESS = frozenset(
         "prefix_replays.csv",
         "host_links.csv",
         "published_perplexity.csv",
+        "published_recovery.csv",
         "published_quality.csv",
         "price_trends.csv",
         "conversation_traces.csv",

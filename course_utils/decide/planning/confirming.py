@@ -1,0 +1,227 @@
+"""Does it hold under this traffic? The smallest fleet whose percentiles do, found by simulating the trace.
+
+More replicas never make a percentile worse, so the smallest number that holds is found by doubling and halving. A
+fleet that no number of replicas makes fast enough shows itself: doubling it changes nothing any more.
+Taught in: chapter 12.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from course_utils.decide.planning.candidates import Replica, Requirements
+from course_utils.decide.planning.demand import MAY_MISS, Demand
+from course_utils.decide.planning.supply import Use
+from course_utils.scale.autoscaling import Autoscaler
+from course_utils.scale.fleet import Fleet
+from course_utils.scale.routing import Routing
+from course_utils.scale.simulator import simulate
+from course_utils.scale.step_times import StepTimes, step_times
+
+# From asking for a machine until it serves, weights loaded: assumed, yours to change.
+COLD_START_S = 180.0
+# Doubling the fleet must improve what is missed by so much, or more replicas are no help.
+_HELPS = 0.01
+# Shares of the concurrency at which the fixed fleet holds that an autoscaler aims for, until one holds.
+_TARGETS = (1.0, 0.7, 0.5)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One simulated fleet: 95th percentiles (infinite where too few were served), shares of requests in time."""
+
+    use: Use
+    ttft_p95_s: float
+    tpot_p95_s: float
+    ttft_in_time: float
+    tpot_in_time: float
+    hit_share: float
+    concurrency: float
+
+    def holds(self, short_share: float = 0.0) -> bool:
+        """Whether enough requests are in time, if those that come while instances are short are all late."""
+        return self.in_time * (1 - short_share) >= 1 - MAY_MISS
+
+    @property
+    def in_time(self) -> float:
+        return min(self.ttft_in_time, self.tpot_in_time)
+
+
+class Trials:
+    """Simulations of one demand, each made once. `factor` slows every step down: 1.2 takes a fifth longer."""
+
+    def __init__(self, demand: Demand, requirements: Requirements, seed: int = 0):
+        self.demand, self.requirements, self.seed = demand, requirements, seed
+        self.count = 0
+        self._times: dict[int, StepTimes] = {}
+        self._made: dict[tuple, Trial] = {}
+
+    def fixed(
+        self, one: Replica, limit: int | None, routing: str, replicas: int, factor: float = 1.0
+    ) -> Trial:
+        """`replicas` of them all the time."""
+        return self._trial(one, limit, routing if replicas > 1 else "round_robin", factor, replicas, None)
+
+    def scaled(
+        self,
+        one: Replica,
+        limit: int | None,
+        routing: str,
+        scaler: Autoscaler,
+        start: int,
+        factor: float = 1.0,
+    ) -> Trial:
+        """Between the autoscaler's bounds, `start` of them warm at the beginning."""
+        return self._trial(one, limit, routing, factor, start, scaler)
+
+    def _trial(self, one, limit, routing, factor, replicas, scaler) -> Trial:
+        key = (id(one), limit, routing, factor, replicas, scaler)
+        if key not in self._made:
+            self.count += 1
+            fleet = Fleet(
+                self._limited(one, limit, factor),
+                replicas,
+                routing=Routing(routing),
+                prefix_cache=one.prefix_cache,
+                autoscaler=scaler,
+                cold_start_s=COLD_START_S if scaler else 0.0,
+            )
+            self._made[key] = self._read(
+                simulate(self.demand.stretch, fleet, seed=self.seed), replicas, scaler
+            )
+        return self._made[key]
+
+    def _limited(self, one: Replica, limit: int | None, factor: float) -> StepTimes:
+        if id(one) not in self._times:
+            self._times[id(one)] = step_times(one.deployment)
+        times = self._times[id(one)]
+        if limit is not None and limit < times.max_running:
+            times = replace(times, max_running=limit)
+        return times if factor == 1.0 else slowed(times, factor)
+
+    def _read(self, outcome, replicas: int, scaler) -> Trial:
+        """Percentiles and shares over all requests that arrived, served or not."""
+        served = outcome.finished
+        ttft = np.where(served, outcome.ttft_s, np.inf)
+        several = self.demand.stretch.output_tokens > 1
+        tpot = np.where(served, outcome.tpot_s, np.inf)[several]
+        asked = self.requirements
+        return Trial(
+            use=_use(outcome, replicas, scaler),
+            ttft_p95_s=_p95(ttft),
+            tpot_p95_s=_p95(tpot) if len(tpot) else 0.0,
+            ttft_in_time=float(np.mean(ttft <= asked.ttft_s)),
+            tpot_in_time=float(np.mean(tpot <= asked.tpot_s)) if len(tpot) else 1.0,
+            hit_share=outcome.hit_share,
+            concurrency=_concurrency(self.demand.stretch.arrived_s[served], outcome.e2e_s[served]),
+        )
+
+
+def slowed(times: StepTimes, factor: float) -> StepTimes:
+    """Every part of a step takes `factor` times as long; what passes before a request is scheduled stays."""
+    return replace(
+        times,
+        decode_s=times.decode_s * factor,
+        mixed_s=times.mixed_s * factor,
+        cache_s_per_token=times.cache_s_per_token * factor,
+        sequence_s=times.sequence_s * factor,
+        attention_s_per_pair=times.attention_s_per_pair * factor,
+    )
+
+
+def _p95(values: np.ndarray) -> float:
+    return float(np.quantile(values, 1 - MAY_MISS, method="higher"))
+
+
+def _concurrency(arrived_s: np.ndarray, e2e_s: np.ndarray) -> float:
+    """Requests in flight that 95 % of arrivals find at most, themselves included."""
+    ended = np.sort(arrived_s + e2e_s)
+    in_flight = np.arange(1, len(arrived_s) + 1) - np.searchsorted(ended, arrived_s, side="right")
+    return _p95(in_flight)
+
+
+def _use(outcome, replicas: int, scaler: Autoscaler | None) -> Use:
+    """Machines billed over the run, weighted by time."""
+    if scaler is None:
+        return Use.fixed(replicas)
+    # A machine's end takes one away, its launch adds one; both at once leave the count.
+    times = np.concatenate((outcome.launched_s, outcome.machine_ended_s))
+    change = np.repeat((1, -1), (len(outcome.launched_s), len(outcome.machine_ended_s)))
+    order = np.argsort(times, kind="stable")
+    billed = np.cumsum(change[order])[:-1]
+    seconds = np.bincount(billed, np.diff(times[order]))
+    return Use(tuple(seconds / seconds.sum()), scaler.min_replicas)
+
+
+@dataclass(frozen=True)
+class Sized:
+    """A fleet that holds: what was simulated, and how it scales (None: a fixed number)."""
+
+    trial: Trial
+    scaler: Autoscaler | None = None
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """Why no fleet was sized. `kind`: "dearer" (not worth it from `replicas` on), "never" (no number helps), or
+    "nothing" (one replica is enough, so nothing is left to scale)."""
+
+    kind: str
+    replicas: int
+    trial: Trial | None = None
+
+
+def smallest(
+    trial_of: Callable[[int], Trial],
+    holds: Callable[[Trial], bool],
+    least: int,
+    most: int,
+    worth: Callable[[int], bool],
+    busy: float = 0.0,
+) -> Sized | Stopped:
+    """The smallest number of replicas from `least` to `most` that holds, as long as it is worth looking.
+
+    `busy`: replicas that are at work on average, whatever happens; far above it, more must help or nothing does.
+    """
+    failed, step, last = least - 1, 1, None
+    replicas = least
+    while True:
+        if not worth(replicas):
+            return Stopped("dearer", replicas, last)
+        trial = trial_of(replicas)
+        if holds(trial):
+            break
+        if replicas >= most or (last and replicas > 4 * busy + 2 and trial.in_time < last.in_time + _HELPS):
+            return Stopped("never", replicas, trial)
+        failed, last = replicas, trial
+        replicas, step = min(replicas + step, most), step * 2
+    while replicas - failed > 1:
+        middle = (failed + replicas) // 2
+        tried = trial_of(middle)
+        if holds(tried):
+            replicas, trial = middle, tried
+        else:
+            failed = middle
+    return Sized(trial)
+
+
+def autoscaled(
+    trial_of: Callable[[Autoscaler], Trial],
+    holds: Callable[[Trial], bool],
+    fixed: Trial,
+    least: int,
+) -> Sized | Stopped:
+    """An autoscaler that holds where `fixed` is the smallest fixed fleet that does: on requests per replica, from the
+    number at which the fixed fleet holds in its busy moments, downwards."""
+    replicas = fixed.use.peak
+    if replicas <= max(least, 1):
+        return Stopped("nothing", replicas, fixed)
+    trial = None
+    for share in _TARGETS:
+        target = max(fixed.concurrency / replicas * share, 1.0)
+        scaler = Autoscaler("concurrency", target, min_replicas=least, max_replicas=2 * replicas)
+        trial = trial_of(scaler)
+        if holds(trial):
+            return Sized(trial, scaler)
+    return Stopped("never", 2 * replicas, trial)

@@ -1,0 +1,203 @@
+"""From thousands of candidates to those worth simulating: by the least that each can cost, cheapest first.
+
+A candidate is passed over only when the least it can cost is no less than what a confirmed one does cost: of its own
+way (so it is a worse setting of the same), or of the ways that are wanted and its own class of quality. Everything
+cheaper has been simulated by then, which is why the winner is that of an exhaustive search.
+Taught in: chapter 12.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from course_utils.decide.planning.candidates import Candidates, Replica, Requirements, Space
+from course_utils.decide.planning.confirming import Sized, Stopped, Trial, Trials, autoscaled, smallest
+from course_utils.decide.planning.demand import Demand, demand
+from course_utils.decide.planning.screening import Floors, floors
+from course_utils.decide.planning.supply import Bill, Supply, Use
+
+# Why a candidate isn't simulated.
+OPEN, QUALITY, TPOT, TTFT = range(4)
+
+
+@dataclass(frozen=True, eq=False)
+class Screened:
+    """Arrays over candidates: which constraint a floor breaks (OPEN: none), and the least US dollars a month."""
+
+    floors: Floors
+    broken: np.ndarray
+    least_usd: np.ndarray
+
+
+@dataclass(frozen=True)
+class Found:
+    """A candidate that holds: its fleet and what it costs."""
+
+    at: int
+    sized: Sized
+    bill: Bill
+
+
+def screened(found: Candidates, asked: Demand, requirements: Requirements, space: Space) -> Screened:
+    """Floors of all candidates at once."""
+    bounds = floors(found, asked, requirements)
+    rush = bounds if asked.stretch is asked.traffic else floors(found, demand(asked.stretch), requirements)
+    broken = np.full(len(found), OPEN)
+    late_first = (bounds.ttft_p95_s > requirements.ttft_s)[found.replica]
+    late_next = (bounds.tpot_p95_s > requirements.tpot_s)[found.replica]
+    worse = np.array([bool(quality_problem(one, requirements, space)) for one in found.replicas], bool)
+    broken[late_first] = TTFT
+    broken[late_next] = TPOT
+    broken[worse[found.replica]] = QUALITY
+    return Screened(bounds, broken, _least_usd(found, bounds.busy_replicas, rush.busy_replicas, asked))
+
+
+def _least_usd(found: Candidates, busy: np.ndarray, rush: np.ndarray, asked: Demand) -> np.ndarray:
+    usd = np.empty(len(found))
+    floor = least_scaled(asked)
+    for one, replica in enumerate(found.replicas):
+        mine = np.flatnonzero(found.replica == one)
+        for way, supply in enumerate(replica.supplies):
+            rows = mine[found.supply[mine] == way]
+            limits = found.batch_limit[rows]
+            needed = (
+                np.maximum(busy[one, limits], floor) if supply.scaled else np.maximum(rush, busy)[one, limits]
+            )
+            usd[rows] = supply.least_usd(needed)
+    return usd
+
+
+def least_scaled(asked: Demand) -> int:
+    """Replicas that an autoscaler never gives up: none where the trace has gaps in which nobody needs one."""
+    return 0 if any("gap" in note for note in asked.notes) else 1
+
+
+def quality_problem(one: Replica, requirements: Requirements, space: Space) -> str:
+    """Which limit on quality this replica misses, and by how much; nothing where it holds."""
+    allowed, quality = requirements.max_quality_loss, one.quality
+    if allowed is not None:
+        if quality.loss is None:
+            return f"quality unknown: {quality.basis}, and {allowed:.1%} may be lost at most"
+        if quality.hi > allowed:
+            reach = (
+                f"loses up to {quality.hi:.1%}" if quality.hi > quality.loss else f"loses {quality.loss:.1%}"
+            )
+            return f"quality: {reach} ({quality.evidence}), {allowed:.1%} may be lost: {quality.hi - allowed:.1%} over"
+    if requirements.min_quality is not None:
+        name = one.deployment.recipe.name
+        score = space.scores.get(f"{one.model}/{name}", space.scores.get(one.model))
+        if score is None:
+            return f"quality: no score given for {one.model}/{name}, and {requirements.min_quality:g} is asked for"
+        if score < requirements.min_quality:
+            return f"quality: scores {score:g}, {requirements.min_quality - score:g} below {requirements.min_quality:g}"
+    return ""
+
+
+class Search:
+    """Confirms candidates, cheapest bound first, until nothing cheaper can be left.
+
+    `found` holds what was confirmed, `stopped` what was given up, by candidate; the others cost too much to look at.
+    """
+
+    def __init__(self, candidates: Candidates, bounds: Screened, asked: Demand, space: Space, trials: Trials):
+        self.candidates, self.bounds, self.asked = candidates, bounds, asked
+        self.space, self.trials = space, trials
+        self.found: dict[int, Found] = {}
+        self.stopped: dict[int, Stopped] = {}
+        self._best_of_way: dict[tuple, float] = {}
+        self._best_of_class: dict[tuple, float] = {}
+
+    def run(self, top: int, progress: Callable[[int, int], None] | None = None) -> None:
+        """Until the `top` cheapest ways, and the cheapest of each class of quality, are sure."""
+        still_open = np.flatnonzero(self.bounds.broken == OPEN)
+        order = still_open[np.argsort(self.bounds.least_usd[still_open], kind="stable")]
+        for done, at in enumerate(order.tolist()):
+            if progress:
+                progress(done, len(order))
+            if self.bounds.least_usd[at] < self._worth_usd(at, top):
+                self._confirm(at, top)
+        if progress:
+            progress(len(order), len(order))
+
+    def _worth_usd(self, at: int, top: int) -> float:
+        """Below how many dollars a month this candidate would change the result."""
+        ways = sorted(self._best_of_way.values())
+        wanted = ways[top - 1] if len(ways) >= top else math.inf
+        wanted = max(wanted, self._best_of_class.get(self.class_of(at), math.inf))
+        return min(wanted, self._best_of_way.get(self.way_of(at), math.inf))
+
+    def way_of(self, at: int) -> tuple:
+        """What people call another way to do it: model, precision, chip, and how it is paid."""
+        one = self._replica(at)
+        return one.model, one.deployment.recipe.name, one.chip, self.candidates.supply_of(at).kind
+
+    def class_of(self, at: int) -> tuple:
+        one = self._replica(at)
+        return one.model, one.quality
+
+    def _replica(self, at: int) -> Replica:
+        return self.candidates.replicas[self.candidates.replica[at]]
+
+    def _confirm(self, at: int, top: int) -> None:
+        worth = self._worth_usd(at, top)
+        supply = self.candidates.supply_of(at)
+        result = self.size(at, worth)
+        if isinstance(result, Stopped):
+            self.stopped[at] = result
+            return
+        bill = supply.bill(self.month_of(result.trial))
+        self.found[at] = Found(at, result, bill)
+        for best, key in ((self._best_of_way, self.way_of(at)), (self._best_of_class, self.class_of(at))):
+            best[key] = min(best.get(key, math.inf), bill.usd_per_month)
+
+    def size(self, at: int, worth_usd: float = math.inf, factor: float = 1.0) -> Sized | Stopped:
+        """The smallest fleet of this candidate that holds and costs less than `worth_usd`."""
+        one, supply = self._replica(at), self.candidates.supply_of(at)
+        limit = self.candidates.batch_limits[self.candidates.batch_limit[at]]
+        routing = self.candidates.routings[self.candidates.routing[at]]
+        busy = float(
+            self.bounds.floors.busy_replicas[self.candidates.replica[at], self.candidates.batch_limit[at]]
+        )
+        least = max(1, math.ceil(busy * min(factor, 1.0) - 1e-9))
+
+        def bill_of(replicas: int) -> Bill:
+            return supply.bill(Use.fixed(replicas))
+
+        fixed = smallest(
+            lambda replicas: self.trials.fixed(one, limit, routing, replicas, factor),
+            lambda trial: trial.holds(0.0 if supply.scaled else bill_of(trial.use.peak).short_share),
+            min(least, self.space.most_replicas),
+            self.space.most_replicas,
+            (lambda _: True)
+            if supply.scaled
+            else (lambda replicas: bill_of(replicas).usd_per_month < worth_usd),
+            busy,
+        )
+        if isinstance(fixed, Stopped) or not supply.scaled:
+            return fixed
+        start = fixed.trial.use.peak
+        return autoscaled(
+            lambda scaler: self.trials.scaled(one, limit, routing, scaler, start, factor),
+            Trial.holds,
+            fixed.trial,
+            least_scaled(self.asked),
+        )
+
+    def month_of(self, trial: Trial) -> Use:
+        """Replicas over the month: as simulated, or, where only the rush was, in proportion to each hour's load."""
+        use = trial.use
+        if self.asked.stretch is self.asked.traffic or use.floor == use.peak:
+            return use
+        load = self.asked.load_by_minutes
+        replicas = np.clip(np.ceil(use.mean * load - 1e-9), use.floor, use.peak).astype(int)
+        counts = np.bincount(replicas, minlength=use.peak + 1)
+        return Use(tuple(counts / counts.sum()), use.floor)
+
+
+def supply_text(supply: Supply, bill: Bill) -> str:
+    """How it is paid, at whom."""
+    price = bill.price
+    where = "" if price.region in ("any", "not stated") else f", {price.region}"
+    return f"{supply.kind}, {price.provider} {price.instance}{where}"
