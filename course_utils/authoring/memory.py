@@ -4,6 +4,8 @@ import re
 import threading
 from pathlib import Path
 
+from course_utils.measure.footprint import proportional_bytes
+
 SAMPLES_PER_S = 20
 
 
@@ -62,14 +64,3 @@ def high_water_bytes(pid: int) -> int | None:
         return None
     found = re.search(r"VmHWM:\s+(\d+) kB", status)
     return int(found[1]) * 1024 if found else None
-
-
-def proportional_bytes(process) -> int:
-    """PSS where the system has it, else RSS; 0 for a process that has ended."""
-    import psutil
-
-    try:
-        memory = process.memory_full_info()
-        return getattr(memory, "pss", memory.rss)
-    except (psutil.NoSuchProcess, psutil.AccessDenied):
-        return 0

@@ -134,6 +134,17 @@ def peak_gpu_memory(call: Callable[[], Any]) -> Peak:
     return Peak(result, before, torch.cuda.max_memory_allocated(), "CUDA memory that torch allocated")
 
 
+def proportional_bytes(process) -> int:
+    """PSS where the system has it, else RSS; 0 for a process (psutil.Process) that has ended."""
+    import psutil
+
+    try:
+        memory = process.memory_full_info()
+        return getattr(memory, "pss", memory.rss)
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return 0
+
+
 def release_memory() -> None:
     """Give back what nobody holds any more: to the system where the C library can (glibc), and to the GPU.
 

@@ -82,6 +82,12 @@ _HOME = {
     "requests_in_system": "queueing",
     "servers_for": "queueing",
     "utilization": "queueing",
+    "EngineSettings": "cluster.engine",
+    "Scaling": "cluster.service",
+    "serving": "cluster.service",
+    "Measured": "load",
+    "closed_loop": "load",
+    "open_loop": "load",
 }
 __all__ = sorted(_HOME)
 __getattr__, __dir__ = front_door(__name__, _HOME)

@@ -1,0 +1,22 @@
+"""A real distributed engine: the tiny model on Ray Serve, behind an OpenAI-compatible endpoint, batched by the step.
+
+Read in this order: `graph` (the model), `decoder` (its KV cache), `engine` (continuous batching), `completions` and
+`replica` (the endpoint), `runtime` and `processes` (Ray, from start to end), `service` (all of it in a `with` block).
+"""
+
+from course_utils.lazy import front_door
+
+_HOME = {
+    "Decoder": "decoder",
+    "Engine": "engine",
+    "EngineSettings": "engine",
+    "Runtime": "runtime",
+    "Scaling": "service",
+    "Service": "service",
+    "llama_graph": "graph",
+    "onnx_model": "graph",
+    "ray_runtime": "runtime",
+    "serving": "service",
+}
+__all__ = sorted(_HOME)
+__getattr__, __dir__ = front_door(__name__, _HOME)
