@@ -47,10 +47,11 @@ def generate_sessions(requests: int, process: ConversationProcess | None = None,
     process = process or conversation_processes()["mooncake_conversation"]
     origin = f"generated: conversations fitted on {process.source}, {process.as_of}; seed {seed}"
     # The generator gives about as many as it is asked for, most often fewer: conversations go on past its end.
-    asked, conversations = requests, generate_conversations(requests, process, seed=seed)
-    while len(conversations) < requests:
-        asked = math.ceil(1.2 * asked * requests / len(conversations))
+    asked, found = requests, 0
+    while found < requests:
+        asked = math.ceil(1.1 * asked) + 20
         conversations = generate_conversations(asked, process, seed=seed)
+        found = len(conversations)
     return traffic_of_conversations(conversations, origin).first(requests)
 
 
