@@ -1,4 +1,4 @@
-"""The parts of a plan: what a trace asks for, what can be combined, bounds that nothing beats, what holds when simulated.
+"""The parts of a plan: what a trace asks for, what can be combined, what nothing beats, what holds when simulated.
 
 Where a module and its main function share a name (`demand`, `candidates`, `screening`), the name means the module.
 """
