@@ -7,6 +7,7 @@ Taught in: chapter 09.
 """
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -59,8 +60,17 @@ def step_times(one: Deployment, c: Constants | None = None) -> StepTimes:
     crosses the stages in chunks as if it were alone; where prompts of several requests fill all stages at once, that
     charges up to (2 pp - 1)/pp times too much.
     """
+    return _by_published_fit(one) if c is None else _tables(one, c)
+
+
+@lru_cache(maxsize=32)
+def _by_published_fit(one: Deployment) -> StepTimes:
+    # A slider asks for the same deployment at every move, and tables take 2 to 5 ms.
+    return _tables(one, constants_of([one]))
+
+
+def _tables(one: Deployment, c: Constants) -> StepTimes:
     work = work_of([one])
-    c = constants_of([one]) if c is None else c
     plain = replace(c, sequence_s=np.zeros(1), eager=np.ones(1))
     per_sequence, per_token = _per_sequence_s(work, c, plain)
     step_tokens = one.settings.step_tokens * one.pp
