@@ -1,0 +1,202 @@
+"""Everything in order of time, from the first arrival to the end of the last request.
+
+At one moment: replicas get ready, die, are killed, and the market changes; then requests arrive, first new ones, then
+those sent again; waits end; the autoscaler looks; and only then do replicas cross a boundary of that very moment.
+"""
+
+import numpy as np
+
+from course_utils.scale.simulation.chance import KILL, uniform
+from course_utils.scale.simulation.jit import jit
+from course_utils.scale.simulation.machines import adjust, launch, make_ready
+from course_utils.scale.simulation.queues import FIRST, heap_pop
+from course_utils.scale.simulation.records import (
+    EMPTY,
+    LONGEST_SERIES,
+    NONE,
+    STARTING,
+)
+from course_utils.scale.simulation.requests import (
+    enter,
+    fail_rest,
+    kill,
+    open_gateway,
+    timed_out,
+    waited_too_long,
+)
+from course_utils.scale.simulation.route import CENTRAL
+from course_utils.scale.simulation.scaling import tick
+from course_utils.scale.simulation.steps import advance, cross_boundary
+
+CHANGE, KILLED, MARKET, ARRIVAL, RETRY, WAIT_LIMIT, TIMEOUT, TICK, SAMPLE = range(9)
+
+
+@jit
+def run(sim):
+    """Run until every request has ended, or the table of machines is full."""
+    tally = sim.tally[0]
+    for _ in range(tally.wanted):
+        launch(sim, 0.0, 0.0)
+    while tally.left > 0 and tally.machines < len(sim.machines):
+        kind, now_s = next_event(sim)
+        if kind < ARRIVAL or kind > TIMEOUT or sim.settings[0].routing == CENTRAL:
+            advance_all(sim, now_s)
+            if tally.left == 0:
+                break
+        happen(sim, kind, now_s)
+    for r in range(len(sim.replicas) - 1):
+        if sim.replicas[r].state != EMPTY:
+            machine = sim.machines[sim.replicas[r].machine]
+            machine.ended_s = max(tally.last_s, machine.launched_s)
+            machine.busy_s = sim.replicas[r].busy_s
+
+
+@jit
+def next_event(sim):
+    """What comes next, and when; of two things at one moment the one named first in this module."""
+    tally, settings = sim.tally[0], sim.settings[0]
+    kind, now_s = CHANGE, tally.next_change_s
+    if tally.kills < len(sim.kills_s) and sim.kills_s[tally.kills] < now_s:
+        kind, now_s = KILLED, sim.kills_s[tally.kills]
+    if tally.capacity_events < len(sim.capacity_s) and sim.capacity_s[tally.capacity_events] < now_s:
+        kind, now_s = MARKET, sim.capacity_s[tally.capacity_events]
+    if tally.arrived < len(sim.requests):
+        at_s = sim.requests[tally.arrived].arrived_s + settings.request_s
+        if at_s < now_s:
+            kind, now_s = ARRIVAL, at_s
+    if tally.retrying > 0 and sim.retry_s[0] < now_s:
+        kind, now_s = RETRY, sim.retry_s[0]
+    first = sim.list_ends[len(sim.list_ends) - 2, FIRST]
+    if first != NONE and sim.requests[first].entered_s + settings.longest_wait_s < now_s:
+        kind, now_s = WAIT_LIMIT, sim.requests[first].entered_s + settings.longest_wait_s
+    first = sim.list_ends[len(sim.list_ends) - 1, FIRST]
+    if first != NONE and timeout_of(sim, first) < now_s:
+        kind, now_s = TIMEOUT, timeout_of(sim, first)
+    if (tally.ticks + 1) * settings.interval_s < now_s:
+        kind, now_s = TICK, (tally.ticks + 1) * settings.interval_s
+    if tally.next_sample * settings.sample_s < now_s:
+        kind, now_s = SAMPLE, tally.next_sample * settings.sample_s
+    return kind, now_s
+
+
+@jit
+def timeout_of(sim, i):
+    settings = sim.settings[0]
+    return sim.requests[i].entered_s - settings.request_s + settings.timeout_s
+
+
+@jit
+def happen(sim, kind, now_s):
+    tally = sim.tally[0]
+    if kind == ARRIVAL:
+        tally.arrived += 1
+        enter(sim, tally.arrived - 1, now_s)
+    elif kind == RETRY:
+        i = heap_pop(sim.retry_s, sim.retry_of, tally.retrying)
+        tally.retrying -= 1
+        enter(sim, i, now_s)
+    elif kind == WAIT_LIMIT:
+        which = len(sim.list_ends) - 2
+        i = sim.list_ends[which, FIRST]
+        advance_place(sim, i, now_s)
+        if sim.list_ends[which, FIRST] == i:
+            waited_too_long(sim, i, now_s)
+    elif kind == TIMEOUT:
+        which = len(sim.list_ends) - 1
+        i = sim.list_ends[which, FIRST]
+        advance_place(sim, i, now_s)
+        if sim.list_ends[which, FIRST] == i:
+            timed_out(sim, i, now_s)
+    elif kind == CHANGE:
+        change(sim, now_s)
+    elif kind == KILLED:
+        tally.kills += 1
+        if tally.up > 0:
+            draw = uniform(sim.settings[0].seed, KILL, tally.kills, 0)
+            kill(sim, sim.up[int(draw * tally.up)], now_s)
+    elif kind == MARKET:
+        market(sim, now_s)
+    elif kind == TICK:
+        tick(sim, now_s)
+    else:
+        sample(sim, now_s)
+
+
+@jit
+def advance_all(sim, until_s):
+    """All replicas; while requests wait at the gateway, boundary by boundary in order of time, for who takes them."""
+    gateway = len(sim.replicas) - 1
+    while sim.replicas[gateway].waiting > 0:
+        first = 0
+        for r in range(1, gateway):
+            if sim.replicas[r].boundary_s < sim.replicas[first].boundary_s:
+                first = r
+        if sim.replicas[first].boundary_s >= until_s:
+            return
+        cross_boundary(sim, first)
+    for r in range(gateway):
+        advance(sim, r, until_s)
+
+
+@jit
+def advance_place(sim, i, now_s):
+    if sim.requests[i].place < len(sim.replicas) - 1:
+        advance(sim, sim.requests[i].place, now_s)
+
+
+@jit
+def change(sim, now_s):
+    """One replica is ready, or has come to its end."""
+    for r in range(len(sim.replicas) - 1):
+        if sim.replicas[r].state == STARTING and sim.replicas[r].ready_s == now_s:
+            make_ready(sim, r)
+            open_gateway(sim, now_s)
+            return
+    for r in range(len(sim.replicas) - 1):
+        if sim.replicas[r].state != EMPTY and sim.replicas[r].dies_s == now_s:
+            kill(sim, r, now_s)
+            return
+
+
+@jit
+def market(sim, now_s):
+    """Another number of machines can be had. The youngest go first."""
+    tally = sim.tally[0]
+    tally.capacity = sim.capacity[tally.capacity_events]
+    tally.capacity_events += 1
+    while tally.billed > tally.capacity:
+        youngest = NONE
+        for r in range(len(sim.replicas) - 1):
+            if sim.replicas[r].state != EMPTY and (
+                youngest == NONE or sim.replicas[r].machine > sim.replicas[youngest].machine
+            ):
+                youngest = r
+        kill(sim, youngest, now_s)
+    adjust(sim, now_s)
+
+
+@jit
+def sample(sim, now_s):
+    """A row of the series, which drops every other row when it is full; and the end of what can't go on."""
+    tally, settings = sim.tally[0], sim.settings[0]
+    if tally.samples == LONGEST_SERIES:
+        tally.samples //= 2
+        tally.sample_every *= 2
+        for at in range(tally.samples):
+            sim.series[at] = sim.series[2 * at]
+    row = sim.series[tally.samples]
+    row.at_s, row.up, row.billed, row.waiting, row.running = now_s, tally.up, tally.billed, 0, 0
+    held = 0
+    for place in range(len(sim.replicas)):
+        replica = sim.replicas[place]
+        row.waiting += replica.waiting
+        row.running += replica.running
+        if replica.state != EMPTY:
+            held += settings.blocks - replica.free - replica.cached
+    row.kv_share = held / (settings.blocks * max(tally.billed, 1))
+    tally.samples += 1
+    tally.next_sample += tally.sample_every
+    nothing_comes = tally.arrived == len(sim.requests) and tally.retrying == 0
+    nothing_comes &= tally.billed == 0 and tally.capacity_events == len(sim.capacity_s)
+    if nothing_comes and (tally.capacity == 0 or (tally.wanted == 0 and settings.interval_s == np.inf)):
+        fail_rest(sim, now_s)

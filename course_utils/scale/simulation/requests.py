@@ -1,0 +1,203 @@
+"""What befalls a request between its arrival and its end, outside of a replica's steps."""
+
+import numpy as np
+
+from course_utils.scale.simulation.chance import BACKOFF, uniform
+from course_utils.scale.simulation.jit import jit
+from course_utils.scale.simulation.machines import adjust, end_machine
+from course_utils.scale.simulation.queues import AFTER, FIRST, heap_push, push_last
+from course_utils.scale.simulation.records import (
+    AWAY,
+    DRAINING,
+    FAILED,
+    NONE,
+    SHED,
+    STARTING,
+    TIMED_OUT,
+    WAITING,
+)
+from course_utils.scale.simulation.route import CENTRAL, pick
+from course_utils.scale.simulation.steps import (
+    advance,
+    clear_seat,
+    first_waiting,
+    forget_timeout,
+    leave_queue,
+    stop,
+    stop_waiting,
+)
+
+
+@jit
+def enter(sim, i, now_s):
+    """An attempt reaches the router: it is queued somewhere, or shed."""
+    tally, settings, q = sim.tally[0], sim.settings[0], sim.requests[i]
+    q.attempts += 1
+    q.entered_s = now_s
+    tally.entered += 1
+    if tally.wanted == 0 and settings.interval_s < np.inf:
+        tally.wanted = 1
+        tally.down_ticks = 0
+        adjust(sim, now_s)
+    place = pick(sim, i, now_s)
+    gateway = len(sim.replicas) - 1
+    if place != gateway:
+        advance(sim, place, now_s)
+    limit = settings.queue_limit * (max(tally.up, 1) if place == gateway else 1)
+    if sim.replicas[place].waiting >= limit:
+        attempt_ends(sim, i, now_s, SHED)
+        return
+    if settings.timeout_s < np.inf:
+        push_last(sim.timeout_links, sim.list_ends, len(sim.list_ends) - 1, i)
+    if settings.longest_wait_s < np.inf:
+        push_last(sim.wait_links, sim.list_ends, len(sim.list_ends) - 2, i)
+        q.limited = 1
+    queue(sim, i, place, now_s)
+
+
+@jit
+def queue(sim, i, place, now_s):
+    """To the end of its priority's queue, and wake who idles."""
+    q, gateway = sim.requests[i], len(sim.replicas) - 1
+    q.state, q.place = WAITING, place
+    push_last(sim.queue_links, sim.list_ends, place * sim.settings[0].levels + q.level, i)
+    sim.replicas[place].waiting += 1
+    sim.replicas[place].prompt_tokens += q.input
+    if place != gateway:
+        wake(sim, place, now_s)
+        return
+    for at in range(sim.tally[0].up):
+        if sim.replicas[sim.up[at]].boundary_s == np.inf:
+            wake(sim, sim.up[at], now_s)
+            return
+
+
+@jit
+def wake(sim, r, now_s):
+    if sim.replicas[r].boundary_s == np.inf:
+        sim.replicas[r].boundary_s = now_s
+
+
+@jit
+def attempt_ends(sim, i, now_s, how):
+    """Without an answer: the client sends it again after a while, or that was all."""
+    tally, settings, q = sim.tally[0], sim.settings[0], sim.requests[i]
+    q.generated = 0
+    q.first_token_s = np.nan
+    if q.attempts <= settings.retries:
+        wait_s = settings.backoff_s * settings.backoff_factor ** (q.attempts - 1)
+        wait_s *= 1 - settings.jitter * uniform(settings.seed, BACKOFF, i, q.attempts)
+        q.state = AWAY
+        heap_push(sim.retry_s, sim.retry_of, tally.retrying, now_s + wait_s + settings.request_s, i)
+        tally.retrying += 1
+        return
+    end(sim, i, now_s, how)
+
+
+@jit
+def end(sim, i, now_s, how):
+    tally, q = sim.tally[0], sim.requests[i]
+    q.state, q.ended_s = how, now_s
+    tally.left -= 1
+    tally.last_s = max(tally.last_s, now_s)
+
+
+@jit
+def withdraw(sim, i):
+    """Out of its queue or off its seat, whatever is computed of it."""
+    q = sim.requests[i]
+    if q.state == WAITING:
+        stop_waiting(sim, i)
+        return
+    r, seat = q.place, 0
+    stop(sim, r, i)
+    while sim.seats[r, seat].request != i:
+        seat += 1
+    clear_seat(sim, r, seat)
+
+
+@jit
+def waited_too_long(sim, i, now_s):
+    withdraw(sim, i)
+    forget_timeout(sim, i)
+    attempt_ends(sim, i, now_s, SHED)
+
+
+@jit
+def timed_out(sim, i, now_s):
+    withdraw(sim, i)
+    forget_timeout(sim, i)
+    attempt_ends(sim, i, now_s, TIMED_OUT)
+
+
+@jit
+def open_gateway(sim, now_s):
+    """A replica is up: those that waited at the gateway for any are routed; with a central queue the replica looks."""
+    gateway = len(sim.replicas) - 1
+    if sim.settings[0].routing == CENTRAL:
+        if sim.replicas[gateway].waiting > 0:
+            for at in range(sim.tally[0].up):
+                wake(sim, sim.up[at], now_s)
+        return
+    while sim.replicas[gateway].waiting > 0:
+        i = first_waiting(sim, gateway)
+        leave_queue(sim, i)
+        place = pick(sim, i, now_s)
+        advance(sim, place, now_s)
+        queue(sim, i, place, now_s)
+
+
+@jit
+def kill(sim, r, now_s):
+    """A machine is lost with all that is on it: what ran, in order of admission, and then what waited."""
+    replica, tally, settings = sim.replicas[r], sim.tally[0], sim.settings[0]
+    lost = np.empty(replica.running + replica.waiting, np.int64)
+    for seat in range(replica.running):
+        lost[seat] = sim.seats[r, seat].request
+    count = replica.running
+    for which in range((r + 1) * settings.levels - 1, r * settings.levels - 1, -1):
+        i = sim.list_ends[which, FIRST]
+        while i != NONE:
+            lost[count] = i
+            count += 1
+            i = sim.queue_links[i, AFTER]
+    if replica.stepping == 1:
+        replica.busy_s += now_s - (replica.boundary_s - replica.step_s)
+    for at in range(count):
+        withdraw(sim, lost[at])
+    if replica.state == STARTING:
+        tally.starting -= 1
+    if replica.state != DRAINING and settings.replaced == 0:
+        tally.wanted = max(tally.wanted - 1, 0)
+    end_machine(sim, r, now_s)
+    adjust(sim, now_s)
+    for at in range(count):
+        move(sim, lost[at], now_s)
+
+
+@jit
+def move(sim, i, now_s):
+    """What was lost starts over elsewhere, past all limits of queues, unless it has been moved often enough."""
+    q = sim.requests[i]
+    q.moves += 1
+    q.generated = 0
+    q.first_token_s = np.nan
+    if q.moves > sim.settings[0].moves:
+        forget_timeout(sim, i)
+        attempt_ends(sim, i, now_s, FAILED)
+        return
+    place = pick(sim, i, now_s)
+    if place != len(sim.replicas) - 1:
+        advance(sim, place, now_s)
+    queue(sim, i, place, now_s)
+
+
+@jit
+def fail_rest(sim, now_s):
+    """No machine will ever come: whoever waits at the gateway has failed."""
+    gateway = len(sim.replicas) - 1
+    while sim.replicas[gateway].waiting > 0:
+        i = first_waiting(sim, gateway)
+        withdraw(sim, i)
+        forget_timeout(sim, i)
+        end(sim, i, now_s, FAILED)
