@@ -64,6 +64,7 @@ _HOME = {
     "power_share": "carbon",
 }
 _MODULES = (
+    "benchmark",
     "break_even",
     "carbon",
     "cascade",
