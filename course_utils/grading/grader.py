@@ -168,7 +168,7 @@ class Grader:
                     notes.append(f"the set-up cells were left out: {gone}")
                     handed = replace(handed, setup=(DEFAULT_SETUP,))
                     continue
-                if not self.again(kernel, done):
+                if not self.again(kernel, done if tries < 2 else ()):
                     done = []
                     continue
                 while waiting:
@@ -180,7 +180,6 @@ class Grader:
                         mark, gone = self.one(kernel, asked, answer, handed, said)
                     if gone and not gone.late and tries < 2:
                         tries += 1
-                        done = done if tries == 1 else []
                         break
                     tries = 0
                     notes += said
@@ -223,7 +222,7 @@ class Grader:
         cases = seeded_inputs(asked, seed_of(self.seed, asked.id))
         example = example_of(asked)
         try:
-            kernel.ask("course_asked.before()", self.limits.cell_s)
+            kernel.ready()
             ran = kernel.run(answer.cell.source, self.limits.cell_s)
             found = kernel.ask(f"course_asked.answer({list(answer.names)!r})", self.limits.cell_s)
         except KernelGone as gone:

@@ -36,10 +36,10 @@ _ENVIRONMENT = {
 
 
 class KernelGone(Exception):
-    """The kernel ended, or did not answer in time and was ended. `late` says which."""
+    """The kernel ended, was spoilt, or did not answer in time and was ended (`late`)."""
 
     def __init__(self, late: bool):
-        super().__init__("no answer in time" if late else "the kernel ended")
+        super().__init__("no answer in time" if late else "the kernel ended, or was spoilt")
         self.late = late
 
 
@@ -93,6 +93,11 @@ class Kernel:
     def ask(self, expression: str, seconds: float) -> dict[str, Any]:
         """One value of `course_asked`, as the JSON object that it is; empty if it is none. Raises KernelGone."""
         return parsed(self.run("", seconds, {"value": expression}).values["value"])
+
+    def ready(self) -> None:
+        """Before an answer's cell. A kernel that no longer says it is ready has been spoilt: KernelGone."""
+        if self.ask("course_asked.before()", self.limits.cell_s) != {"ready": True}:
+            raise KernelGone(late=False)
 
     def call_all(self, cases: Sequence[Sequence[Any]]) -> list[dict[str, Any]]:
         """What the answer gives for each case, in one request. Raises KernelGone."""
@@ -152,7 +157,7 @@ class Kernel:
         # Never again: by then the path could lead wherever the student's code wants.
         self._socket.setsockopt(zmq.RECONNECT_IVL, -1)
         self._socket.connect(address)
-        self._session = Session(key=b"", check_pid=False)
+        self._session = Session(key=b"course", check_pid=False)
 
     def _reply(self, wanted: str, deadline: float) -> dict[str, Any]:
         while True:

@@ -93,7 +93,7 @@ def tried(
             and not earlier.cell.blank
         ):
             kernel.run(earlier.cell.source, kernel.limits.cell_s)
-    kernel.ask("course_asked.before()", kernel.limits.cell_s)
+    kernel.ready()
     ran = kernel.run(answer.cell.source, kernel.limits.cell_s)
     name = kernel.ask(f"course_asked.answer({list(answer.names)!r})", kernel.limits.cell_s).get("name")
     if not isinstance(name, str):
