@@ -178,7 +178,9 @@ def predicted(lo: float, hi: float, unit: str = "", percent: int = 80) -> str:
     """For a figure from a formula: the interval that holds the truth `percent` times in a hundred."""
     if not lo <= hi:
         raise ValueError(f"lo={lo!r}, hi={hi!r}: lo must not exceed hi")
-    return f"predicted ({percent} % interval {_short(lo)} to {_short(hi)}{' ' * bool(unit)}{unit})"
+    return (
+        f"predicted ({percent} % interval {short_number(lo)} to {short_number(hi)}{' ' * bool(unit)}{unit})"
+    )
 
 
 def assumed() -> str:
@@ -186,7 +188,8 @@ def assumed() -> str:
     return "assumed: yours to change"
 
 
-def _short(value: float) -> str:
+def short_number(value: float) -> str:
+    """For a sentence: whole with thousands apart from 1,000 on, three digits below."""
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 

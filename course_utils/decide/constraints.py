@@ -7,6 +7,7 @@ Taught in: chapter 11, section 5.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from course_utils.catalog.provenance import short_number
 from course_utils.decide.cash_flow import CashFlow
 from course_utils.decide.demand import Workload
 from course_utils.decide.roads import Road
@@ -92,7 +93,9 @@ def _above(road: str, limit: str, got: float | None, most: float | None, unit: s
     if got is None:
         yield Breach(road, limit, f"{words} nobody knows how many {unit}")
     elif got > most:
-        yield Breach(road, limit, f"{words} {got:,.4g} {unit}, {got - most:,.4g} too many", got - most, unit)
+        over = got - most
+        says = f"{words} {short_number(got)} {unit}, {short_number(over)} too many"
+        yield Breach(road, limit, says, over, unit)
 
 
 def binding(found: Mapping[str, tuple[Breach, ...]]) -> str:
@@ -108,7 +111,8 @@ def binding(found: Mapping[str, tuple[Breach, ...]]) -> str:
         for limit in {one.limit for one in broken}:
             counts[limit] = counts.get(limit, 0) + 1
     most = max(counts, key=lambda limit: counts[limit])
-    nearest = min(found, key=lambda road: len(found[road]))
+    # A limit missed by a number can be met or moved; a country can't.
+    nearest = min(found, key=lambda road: (any(one.by is None for one in found[road]), len(found[road])))
     why = "; ".join(f"{one.limit}: {one.says}" for one in found[nearest])
     return (
         f"No road keeps every limit. {most} stops {counts[most]} of {len(found)}. "

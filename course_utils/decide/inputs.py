@@ -178,7 +178,7 @@ def shifted_ranges(inputs: Inputs) -> dict[str, tuple[float, float]]:
 
 
 def roads_of(inputs: Inputs, commercial: ApiPrice, open_api: ApiPrice) -> dict[str, Road]:
-    """The four roads of chapter 11, by name."""
+    """The four roads of chapter 11, by name. Their `facts` say who sees the data; replace them by what you know."""
     copy = Replica(inputs.chips_per_copy, inputs.output_tokens_per_s, inputs.load_at_peak)
 
     def team(share: float, on_call: float) -> Team:
@@ -191,14 +191,15 @@ def roads_of(inputs: Inputs, commercial: ApiPrice, open_api: ApiPrice) -> dict[s
 
     api_team, change = team(inputs.api_team, 0), inputs.api_change_per_year
     roads: list[Road] = [
-        Api(COMMERCIAL, commercial, api_team, change, Facts(("provider",), exit_months=1)),
-        Api(OPEN, open_api, api_team, change, Facts(("provider",), exit_months=0)),
+        Api(COMMERCIAL, commercial, api_team, change, Facts((commercial.provider,), exit_months=0)),
+        Api(OPEN, open_api, api_team, change, Facts((open_api.provider,), exit_months=0)),
         Hosted(
             ENDPOINT,
             copy,
             Rent(inputs.endpoint_usd_per_chip_hour, change_per_year=inputs.rent_change_per_year),
             team(inputs.endpoint_team, 0),
             inputs.spare,
+            facts=Facts(("endpoint's provider",), exit_months=1),
         ),
         Hosted(
             MACHINES,
@@ -210,6 +211,7 @@ def roads_of(inputs: Inputs, commercial: ApiPrice, open_api: ApiPrice) -> dict[s
             disk_usd_per_gb_month=0.08,
             egress_usd_per_gb=inputs.egress_usd_per_gb,
             platform_usd_per_month=inputs.platform_usd_per_month,
+            facts=Facts(("own account",), exit_months=1),
         ),
     ]
     return {road.name: road for road in roads}

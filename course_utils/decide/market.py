@@ -129,8 +129,12 @@ class PriceTrend:
     KEY: ClassVar = ("what",)
 
     @property
+    def years(self) -> float:
+        return (self.to_day - self.from_day).days / 365.25
+
+    @property
     def change_per_year(self) -> float:
-        return (self.to_usd / self.from_usd) ** (365.25 / (self.to_day - self.from_day).days) - 1
+        return (self.to_usd / self.from_usd) ** (1 / self.years) - 1
 
 
 def managed_endpoint(provider: str, accelerator: str, region: str | None = None) -> ManagedEndpoint:
@@ -144,7 +148,7 @@ def managed_endpoint(provider: str, accelerator: str, region: str | None = None)
             if row.accelerator == chip and row.provider == provider and row.billed == "running"
         ],
         region,
-        f"an endpoint at {provider} on {chip}",
+        f"endpoint at {provider} on {chip}",
         sorted({f"{row.provider} ({row.accelerator})" for row in rows}),
     )
 
@@ -173,7 +177,7 @@ def chip_rent(
     return _cheapest(
         [row for row in rows if row.term == term],
         region,
-        f"a {term} price of {chip}" + f" at {provider}" * (provider is not None),
+        f"{term} price of {chip}" + f" at {provider}" * (provider is not None),
         there or sorted({f"{row.provider} {row.region} {row.term}" for row in rows}),
     )
 
@@ -182,9 +186,7 @@ def _cheapest(rows: list, region: str | None, what: str, known: list[str]):
     fitting = [row for row in rows if region in (None, row.region)]
     if not fitting:
         where = f" in region={region!r}" * (region is not None)
-        raise ValueError(
-            f"no price for {what}{where}; known: {', '.join(dict.fromkeys(known)) or 'none at all'}"
-        )
+        raise ValueError(f"no {what}{where}; known: {', '.join(dict.fromkeys(known)) or 'none at all'}")
     return min(fitting, key=lambda row: row.usd_per_accelerator_hour)
 
 

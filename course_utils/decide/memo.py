@@ -91,19 +91,24 @@ def memo_of(
     inputs: Inputs,
     wins: dict[str, float],
     tipping: list[Tipping],
+    rival: str,
     title: str = "Build or buy",
     today: date | None = None,
 ) -> Memo:
-    """The page. wins: in what share of the drawn inputs each road is cheapest (from `tco.bands`); tipping: what
-    turns the decision between the two best roads, nearest first. Where no road keeps every limit, the verdict says
-    which one binds."""
+    """The page.
+
+    wins: in what share of the drawn inputs each road is the cheapest of those allowed (from `tco.bands`). tipping:
+    what turns the decision between the winner and `rival`, nearest first. Where no road keeps every limit, the
+    verdict says which one binds.
+    """
     ranked, load = comparison.ranked, comparison.workload
     table = [("Road", "first month", "last month", "present cost", "cheapest in", "breaks")]
     for name in sorted(comparison.flows, key=comparison.present_usd):
         flow = comparison.flows[name]
         broken = ", ".join(one.limit for one in comparison.broken[name]) or "nothing"
         usd = (flow.by_month_usd[0], flow.by_month_usd[-1], comparison.present_usd(name))
-        table.append((name, *(f"{one:,.0f}" for one in usd), f"{wins.get(name, 0):.0%}", broken))
+        won = "" if comparison.broken[name] else f"{wins.get(name, 0):.0%}"
+        table.append((name, *(f"{one:,.0f}" for one in usd), won, broken))
     length = next(iter(comparison.flows.values())).months
     asked = (
         f"{load.requests_per_day:,.0f} requests a day, growing by {load.growth_per_month:.0%} a month; "
@@ -115,9 +120,10 @@ def memo_of(
     own = yours[yours.says == "yours"]
     changed = tuple(f"{name} = {row.value:,.6g} {row.unit}" for name, row in own.iterrows())
     limits = tuple(f"{one.road}: {one.says}" for broken in comparison.broken.values() for one in broken)
+    turns = tuple(str(one) for one in tipping if one.turns_at is not None)[:5]
     sections = (
         ("Asked", asked),
-        ("What would have to be true for the second best to win", tuple(str(one) for one in tipping[:4])),
+        (f"What would have to be true for the {rival} to win", turns or ("no input alone turns it",)),
         ("Limits that roads break", limits or ("none",)),
         ("Your inputs", changed or ("none: every input is this course's default",)),
     )
@@ -135,7 +141,7 @@ def _verdict(comparison: Comparison, ranked: list[str], wins: dict[str, float]) 
     if len(ranked) > 1:
         more = comparison.present_usd(ranked[1]) - comparison.present_usd(best)
         text += f", {more:,.0f} less than the {ranked[1]}"
-    return text + f". It is the cheapest of all in {wins.get(best, 0):.0%} of the drawn cases."
+    return f"{text}. Among the roads that keep every limit it wins in {wins.get(best, 0):.0%} of the drawn cases."
 
 
 def _footer(inputs, today: date | None) -> str:

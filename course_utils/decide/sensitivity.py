@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from course_utils.catalog.provenance import short_number
 from course_utils.decide.break_even import bisected
 
 
@@ -27,26 +28,27 @@ class Tipping:
     def __str__(self) -> str:
         if self.turns_at is None:
             return f"{self.name}: no value turns the decision"
-        return f"{self.name}: turns at {self.turns_at:,.4g} (now {self.base:,.4g})"
+        return f"{self.name}: turns at {short_number(self.turns_at)} (now {short_number(self.base)})"
 
 
 def tipping_points(
     result: Callable[..., float],
     base: Mapping[str, float],
     ends: Mapping[str, tuple[float, float]],
-    steps: int = 48,
+    steps: int = 24,
 ) -> list[Tipping]:
     """For each input of `ends`: where `result(**base)` changes its sign as that input alone moves to either end.
 
     Nearest first, by the way from the base over the way to that end. Between two steps a result that turns twice
-    goes unseen. ValueError where an end lies on the wrong side of the base.
+    goes unseen; an end that changes nothing isn't searched. ValueError where an end lies on the wrong side.
     """
-    wins = result(**base) >= 0
-    found = []
+    now = result(**base)
+    wins, found = now >= 0, []
     for name, (low, high) in ends.items():
         if not low <= base[name] <= high:
             raise ValueError(f"ends[{name!r}]=({low!r}, {high!r}): the base {base[name]!r} must lie between")
-        turns = [_turn(result, base, name, end, wins, steps) for end in (low, high)]
+        moves = [end for end in (low, high) if result(**{**base, name: end}) != now]
+        turns = [_turn(result, base, name, end, wins, steps) for end in moves]
         near = [(share, at) for share, at in turns if at is not None]
         found.append(
             (min(near)[0] if near else np.inf, Tipping(name, base[name], min(near)[1] if near else None))
@@ -57,8 +59,6 @@ def tipping_points(
 def _turn(result, base, name: str, end: float, wins: bool, steps: int) -> tuple[float, float | None]:
     """(share of the way, value) at which the decision turns between the base and one end."""
     start = base[name]
-    if end == start:
-        return np.inf, None
     # Prices and traffic move by ratios; what is 0 or below moves by steps.
     path = np.geomspace(start, end, steps) if start > 0 and end > 0 else np.linspace(start, end, steps)
 

@@ -8,7 +8,7 @@ Any object with a `name`, `facts` and `costs(workload, months)` is a road: your 
 Taught in: chapter 11.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -101,9 +101,17 @@ class Band:
 
 
 def bands(
-    inputs: Inputs, commercial: "ApiPrice", open_api: "ApiPrice", count: int = 64, seed: int = 0
+    inputs: Inputs,
+    commercial: "ApiPrice",
+    open_api: "ApiPrice",
+    count: int = 64,
+    seed: int = 0,
+    among: Collection[str] = (),
 ) -> tuple[dict[str, Band], dict[str, float]]:
-    """Cumulative cost of each road as a band, and in what share of the draws each is the cheapest in the end."""
+    """Cumulative cost of each road as a band, and in what share of the draws each is the cheapest in the end.
+
+    among: roads that may win, where limits exclude the others; all of them if none is named.
+    """
     sums: dict[str, list[np.ndarray]] = {}
     wins: dict[str, float] = {}
     for drawn in draws(inputs, count, seed):
@@ -114,7 +122,7 @@ def bands(
             flow = cash_flow_of(road, workload, inputs.months)
             sums.setdefault(name, []).append(flow.cumulative_usd)
             ends[name] = flow.present_usd(drawn.discount_per_year)
-        cheapest = min(ends, key=lambda name: ends[name])
+        cheapest = min(among or ends, key=lambda name: ends[name])
         wins[cheapest] = wins.get(cheapest, 0.0) + 1 / count
     found = {name: Band(*np.quantile(runs, (0.5, 0.1, 0.9), axis=0)) for name, runs in sums.items()}
     return found, {name: wins.get(name, 0.0) for name in sums}

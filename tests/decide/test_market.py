@@ -45,7 +45,7 @@ def test_the_cheapest_rent_of_all_that_fit():
 
 def test_an_endpoint_that_scales_to_zero_is_not_one_that_runs():
     assert market.managed_endpoint("RunPod", "H100").billed == "running"
-    with pytest.raises(ValueError, match="no price for an endpoint at Together on L4"):
+    with pytest.raises(ValueError, match="no endpoint at Together on L4"):
         market.managed_endpoint("Together", "L4")
 
 

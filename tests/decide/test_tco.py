@@ -95,6 +95,8 @@ def test_the_tables_add_up():
 def test_the_band_holds_its_middle_and_somebody_always_wins():
     found, wins = bands(Inputs(months=12), COMMERCIAL_PRICE, OPEN_PRICE, 32)
     assert sum(wins.values()) == pytest.approx(1)
+    _, of_two = bands(Inputs(months=12), COMMERCIAL_PRICE, OPEN_PRICE, 32, among=(COMMERCIAL, ENDPOINT))
+    assert of_two[COMMERCIAL] + of_two[ENDPOINT] == pytest.approx(1)
     for band in found.values():
         assert (band.lo_usd <= band.median_usd).all()
         assert (band.median_usd <= band.hi_usd).all()
@@ -187,7 +189,7 @@ def page(limits=None):
     saving = partial(saving_usd, inputs, ENDPOINT, OPEN, COMMERCIAL_PRICE, OPEN_PRICE)
     ends = {name: search_ends()[name] for name in ("requests_per_day", "api_change_per_year")}
     tipping = tipping_points(saving, inputs.numbers(), ends)
-    return memo_of(found, inputs, {OPEN: 0.9, ENDPOINT: 0.1}, tipping, today=date(2026, 11, 30))
+    return memo_of(found, inputs, {OPEN: 0.9, ENDPOINT: 0.1}, tipping, ENDPOINT, today=date(2026, 11, 30))
 
 
 def test_the_memo_says_what_to_take_what_else_there_is_and_what_you_changed():
@@ -197,6 +199,7 @@ def test_the_memo_says_what_to_take_what_else_there_is_and_what_you_changed():
     assert all(name in text for name in (COMMERCIAL, OPEN, ENDPOINT, MACHINES))
     assert "engineers = 2 full time" in text
     assert "2026-11-30" in text
+    assert "for the managed endpoint to win" in text
     assert len(text.splitlines()) < 60  # one page
 
 
