@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from course_utils.scale.queueing import (
@@ -49,12 +49,14 @@ def test_erlang_b_as_in_the_tables_of_telephone_engineers():
     assert erlang_b(84.064, 100) == pytest.approx(0.01, rel=1e-4)
 
 
+@settings(deadline=None)
 @given(st.floats(0.01, 30), SERVERS)
 def test_erlang_b_is_the_last_term_of_a_truncated_poisson(load, servers):
     terms = [load**n / math.factorial(n) for n in range(servers + 1)]
     assert erlang_b(load, servers) == pytest.approx(terms[-1] / sum(terms), rel=1e-9)
 
 
+@settings(deadline=None)
 @given(UTILIZATIONS, SERVICES)
 def test_one_server_is_the_special_case_of_many(busy, service_s):
     rate = busy / service_s
@@ -63,6 +65,7 @@ def test_one_server_is_the_special_case_of_many(busy, service_s):
     assert ggc_wait_s(rate, service_s, 1, 1, 0.3) == pytest.approx(mg1_wait_s(rate, service_s, 0.3), rel=1e-6)
 
 
+@settings(deadline=None)
 @given(UTILIZATIONS, SERVICES, SERVERS)
 def test_constant_service_waits_half_as_long_and_pooled_servers_less(busy, service_s, servers):
     rate = busy * servers / service_s
@@ -73,6 +76,7 @@ def test_constant_service_waits_half_as_long_and_pooled_servers_less(busy, servi
     assert mmc_wait_s(2 * rate, service_s, 2 * servers) <= mmc_wait_s(rate, service_s, servers)
 
 
+@settings(deadline=None)
 @given(UTILIZATIONS, SERVICES, SERVERS, st.floats(1.001, 1.5))
 def test_more_load_waits_longer(busy, service_s, servers, factor):
     assume(busy * factor < 0.9999)
@@ -81,6 +85,7 @@ def test_more_load_waits_longer(busy, service_s, servers, factor):
     assert erlang_c(busy * servers * factor, servers) >= erlang_c(busy * servers, servers)
 
 
+@settings(deadline=None)
 @given(UTILIZATIONS, SERVICES, SERVERS, SHARES)
 def test_so_many_wait_no_longer_than_the_quantile(busy, service_s, servers, share):
     load = busy * servers
@@ -96,6 +101,7 @@ def test_mean_wait_is_the_area_over_the_quantiles():
     assert waits.mean() == pytest.approx(mmc_wait_s(7.2, 0.5, 4), rel=1e-4)
 
 
+@settings(deadline=None)
 @given(st.floats(0, 200), st.floats(0.01, 10), st.floats(0, 5), st.floats(0.5, 0.999))
 def test_servers_for_is_the_fewest_that_do(rate, service_s, slo_s, share):
     assume(rate * service_s < 300)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from course_utils.scale import Traffic, generate_traffic, merge_traffic, traffic_at, with_system_prompts
@@ -66,6 +66,7 @@ def test_bad_requests_are_refused_by_array_place_and_value(changes, words):
         traffic(**changes)
 
 
+@settings(deadline=None)
 @given(st.floats(0.01, 100))
 def test_scaling_the_rate_scales_the_times(factor):
     scaled = traffic().scaled(factor)
@@ -119,6 +120,7 @@ def test_system_prompts_for_strangers_or_of_half_tokens_are_refused(tokens, word
         with_system_prompts(traffic(), tokens)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32), st.integers(1, 300))
 def test_generated_traffic_is_the_same_for_the_same_seed(seed, requests):
     one, again = (generate_traffic("azure_conversation", requests=requests, seed=seed) for _ in range(2))

@@ -28,7 +28,7 @@ KINDS = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=15)
+@settings(max_examples=15, deadline=None)
 @given(seed=SEEDS, requests=st.integers(1, 2000))
 def test_so_many_requests_in_order_and_the_same_for_the_same_seed(kind, seed, requests):
     arrived_s = KINDS[kind](requests=requests, seed=seed)
@@ -81,6 +81,7 @@ def test_bursts_disperse_as_the_formula_says(window_s):
     assert np.mean(seen) == pytest.approx(BURSTS.dispersion(window_s), rel=0.08)
 
 
+@settings(deadline=None)
 @given(st.floats(0.1, 100), st.floats(0.01, 0.9), st.floats(0.1, 1000), st.floats(0, 1))
 def test_bursts_between_poisson_and_silence(rate, share, burst_s, part):
     bursts = Bursts(rate, 1 + part * (1 / share - 1), share, burst_s)

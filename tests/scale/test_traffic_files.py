@@ -213,7 +213,7 @@ def trees(draw):
     return blocks[1:]
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(trees())
 def test_what_a_path_says_to_be_shared_is_shared(blocks):
     path, depth = shared_paths(tuple(blocks))

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from course_utils.scale import fit_lengths, published_lengths, workload, workloads
@@ -29,6 +29,7 @@ def test_a_lump_and_a_dependence_that_is_no_correlation_are_kept():
         assert answers[there].mean() == pytest.approx(said[here].mean(), rel=0.05)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32), st.integers(200, 400))
 def test_drawn_lengths_stay_within_what_was_seen(seed, requests):
     asked, said = lumpy(requests, seed)
