@@ -17,6 +17,8 @@ import numpy as np
 # Gaps drawn at once: enough for numpy to be quick, few enough (0.5 MB) for a short load to be quick as well.
 _CHUNK = 65_536
 DAY_S = 86_400.0
+# Bursts are counted over about as long as a request is served: shorter ones, a queue doesn't feel.
+_SERVED_S = 10.0
 
 
 def poisson_arrivals(
@@ -131,8 +133,8 @@ def fit_bursts(arrived_s: np.ndarray, windows_s: tuple[float, ...] = (1, 3, 10, 
     """Bursts of the same mean rate, and of nearly the same variance of counts in all the windows, as `arrived_s`.
 
     Least squares on ln(dispersion - 1) give the variance of the rate and how fast it forgets; the skewness of counts
-    in 10 s, about as long as a request is served, says how much of the time is busy. ValueError where the arrivals are
-    no rougher than Poisson, or cover fewer than ten of the longest windows.
+    in 10 s says how much of the time is busy. ValueError where the arrivals are no rougher than Poisson, or cover fewer
+    than ten of the longest windows.
     """
     arrived_s = np.asarray(arrived_s, dtype=float) - np.min(arrived_s)
     if arrived_s.max() < 10 * max(windows_s):
@@ -141,27 +143,27 @@ def fit_bursts(arrived_s: np.ndarray, windows_s: tuple[float, ...] = (1, 3, 10, 
         )
     rate = (arrived_s.size - 1) / arrived_s.max()
     t = np.array(windows_s, dtype=float)
-    excess = np.array([index_of_dispersion(arrived_s, window) for window in t]) - 1
+    excess = np.array([index_of_dispersion(arrived_s, window) for window in (*t, _SERVED_S)]) - 1
     if excess.min() <= 0:
         raise ValueError(
             f"arrived_s: a dispersion of {excess.min() + 1:.3g} is no burst; use poisson_arrivals"
         )
 
     def logs(forget: float) -> np.ndarray:
-        return np.log(excess / (2 / forget * (1 + np.expm1(-forget * t) / (forget * t))))
+        return np.log(excess[:-1] / (2 / forget * (1 + np.expm1(-forget * t) / (forget * t))))
 
     # For each speed of forgetting the best variance is the mean of the logs, so that one dimension is left.
     forgets = np.geomspace(1e-4, 10, 2001)
     forget = min(forgets, key=lambda one: logs(one).var())
     spread = rate * float(np.exp(logs(forget).mean()))
 
-    counts = np.bincount((arrived_s // 10).astype(np.int64))[:-1].astype(float)
+    counts = np.bincount((arrived_s // _SERVED_S).astype(np.int64))[:-1].astype(float)
     centred = counts - counts.mean()
     # What is left of variance and third moment without Poisson's own, per second.
-    variance = (np.mean(centred**2) - counts.mean()) / 10**2
-    third = (np.mean(centred**3) - 3 * np.mean(centred**2) + 2 * counts.mean()) / 10**3
+    variance = (np.mean(centred**2) - counts.mean()) / _SERVED_S**2
+    third = (np.mean(centred**3) - 3 * np.mean(centred**2) + 2 * counts.mean()) / _SERVED_S**3
     skewness = third / variance**1.5
-    # A calm rate of 0 or more bounds the share from below or above: spread <= rate² (1 - share) / share.
+    # The calm rate is 0 or more up to the share where spread = rate² (1 - share) / share.
     share = min((1 - skewness / math.hypot(2, skewness)) / 2, rate**2 / (rate**2 + spread))
     factor = 1 + math.sqrt(spread * (1 - share) / share) / rate
     return Bursts(rate, factor, share, 1 / (forget * (1 - share)))
