@@ -97,9 +97,10 @@ def before_schedule_s(work: Work, c: Constants):
     """What a request waits for before a step can take it, seconds: HTTP and tokenizer, the launches that make a
     prefill's step longer than a decode's, and the steps under way.
 
-    The launches and steps are those that TTFT shows; only the request itself waits for them. Charged to the step,
-    and so to everyone who runs, launches made TPOT 1.3 to 1.8 times what vLLM measured at 20 requests/s (Llama-2-70B,
-    CodeLlama-34B). Of the `wait_steps` a simulator finds half by itself: the rest of the step that is running.
+    They are those that TTFT shows; only the request itself waits for them. Launches charged to the step, and so to
+    everyone who runs, made TPOT 1.8 times what vLLM measured at 20 requests/s on H100s (Llama-2-70B, CodeLlama-34B);
+    left out it is 1.3 and 1.4 times. Of the `wait_steps` a simulator finds half by itself: the rest of the step that
+    is running.
     """
     launches = overhead_s(work, c, 0.0, c.eager) - overhead_s(work, c, 0.0)
     return c.request_s + launches + np.maximum(c.wait_steps - 0.5, 0.0) * token_s(work, c, 1.0)
