@@ -6,7 +6,6 @@ and everything unusual is said. Nothing of the notebook is executed here, nor pa
 
 import json
 import re
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +14,7 @@ from course_utils.grading.labs import Lab
 
 MOST_CELLS = 2000
 LARGEST_CELL_CHARACTERS = 200_000
+UNWRITTEN = ("", "YOUR ANSWER HERE")  # nbgrader's stub of a text
 SETUP_IDS = ("course-setup", "imports")
 DEFAULT_SETUP = "import math\nimport numpy as np\nimport pandas as pd"
 # Within a line only: a cell may be 200,000 line ends, and `\s*` would try them all from each.
@@ -175,14 +175,15 @@ def name_checked(source: str, question_id: str) -> str | None:
 
 
 def lab_of(notebooks: Iterable[bytes]) -> str:
-    """The lab that notebooks belong to, by the ids in them: `ch01`. Raises ValueError where none says."""
-    found: Counter[str] = Counter()
+    """The lab that notebooks belong to, by the ids in them: `ch01`. Raises ValueError where they don't agree."""
+    found: set[str] = set()
     for data in notebooks:
         try:
             names = {name for cell in read_notebook(data) for name in cell.names}
         except ValueError:
             continue
-        found.update({match[1] for name in names if (match := re.match(r"(ch\d\d)-", name))})
-    if not found:
-        raise ValueError("no notebook says which lab it is: name it with --lab, such as --lab ch01")
-    return found.most_common(1)[0][0]
+        found |= {match[1] for name in names if (match := re.match(r"(ch\d\d)-", name))}
+    if len(found) != 1:
+        said = f"belong to {', '.join(sorted(found))}" if found else "don't say which lab they belong to"
+        raise ValueError(f"the notebooks {said}: name one with --lab, such as --lab ch01")
+    return found.pop()

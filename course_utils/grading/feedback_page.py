@@ -57,7 +57,7 @@ def section(mark: QuestionMark, lab: Lab) -> str:
 def sentences(mark: QuestionMark, lab: Lab):
     asked = next((one for one in lab.questions if one.id == mark.question_id), None)
     if asked is None:
-        yield "A person reads this one." if mark.state == WRITTEN else "Nothing was written."
+        yield mark.said or ("A person reads this one." if mark.state == WRITTEN else "Nothing was written.")
         return
     yield f"Asked for: {asked.asks.rstrip('.')}."
     if mark.state == MISSING or mark.said:

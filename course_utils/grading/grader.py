@@ -14,7 +14,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from course_utils.grading.answers import DEFAULT_SETUP, Answer, Handed, find_answers, read_notebook
+from course_utils.grading.answers import (
+    DEFAULT_SETUP,
+    UNWRITTEN,
+    Answer,
+    Handed,
+    find_answers,
+    grade_id,
+    read_notebook,
+)
 from course_utils.grading.checks import TooLong, call, seeded_inputs, verdict, what_happened
 from course_utils.grading.kernel import Kernel, KernelGone
 from course_utils.grading.labs import Lab, example_of, lab, seed_of
@@ -47,7 +55,11 @@ class QuestionMark:
 
 @dataclass(frozen=True)
 class Graded:
-    """One student's result. `digest` is of all that was handed in, and when; `notes` are for the instructor."""
+    """One student's result.
+
+    digest: of all that was handed in, and when. notes: for the instructor. written: the texts that a person marks,
+    by question. sources: the cells that were run, by grade id.
+    """
 
     student: str
     lab_id: str
@@ -58,6 +70,7 @@ class Graded:
     lost_share: float
     seconds: float
     written: dict[str, str]
+    sources: dict[str, str]
 
     @property
     def raw(self) -> float:
@@ -113,9 +126,19 @@ class Grader:
         ]
         order = [asked.id for asked in self.lab.questions]
         marks.sort(key=lambda mark: order.index(mark.question_id))
+        if self.lab.capstone_id:
+            from course_utils.grading.capstone_files import capstone_mark
+
+            marks.append(capstone_mark(submission, self.lab))
         written = dict(handed.written) if handed else {}
+        cells = {answer.question_id: answer.cell for answer in handed.answers} if handed else {}
         marks += [
-            QuestionMark(asked.id, 0.0, asked.points, WRITTEN if written.get(asked.id, "").strip() else BLANK)
+            QuestionMark(
+                asked.id,
+                0.0,
+                asked.points,
+                BLANK if written.get(asked.id, "").strip() in UNWRITTEN else WRITTEN,
+            )
             for asked in self.lab.written
         ]
         return Graded(
@@ -128,6 +151,7 @@ class Grader:
             lost_share=self.lab.late.lost_share(self.lab.due, submission.submitted_at),
             seconds=round(time.monotonic() - begin, 3),
             written=written,
+            sources={grade_id(one): cell.source for one, cell in cells.items() if cell},
         )
 
     def chosen(self, submission: Submission, notes: list[str]) -> Handed | None:
@@ -358,6 +382,10 @@ def unpaired(value: Any) -> Any:
 
 def unanswered(asked: Question, why: str) -> QuestionMark:
     return QuestionMark(asked.id, 0.0, asked.points, NOT_YET, said=why)
+
+
+def state_of_text(text: str) -> str:
+    return BLANK if text.strip() in UNWRITTEN else WRITTEN
 
 
 def name_lacking(error: BaseException | None) -> str:

@@ -5,11 +5,13 @@ graded questions of its own. A chapter without one is graded by its practice que
 everybody can read, on inputs from the secret seed.
 """
 
+import csv
 import hashlib
 import os
 import sys
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
 from importlib.util import module_from_spec, spec_from_file_location
@@ -21,6 +23,8 @@ from course_utils.grading.checks import PRACTICE_SEED, seeded_inputs
 from course_utils.grading.questions import Question, questions_of
 
 SHORTEST_SEED = 8
+CAPSTONE_LAB, CAPSTONE_FILES, CAPSTONE_POINTS = "ch12", ("benchmark.csv", "capstone.csv"), 10.0
+CAPSTONE_SEED = 54  # the chapter's own, for whom no other is given
 LIBRARY_ABSENT = "is not there when marks are given"  # what a kernel says of a name of the course's library
 
 
@@ -83,10 +87,24 @@ class Lab:
     due: datetime | None = None
     late: LatePolicy = LatePolicy()
     fingerprint: str = ""
+    capstone_seed: int = CAPSTONE_SEED
+    capstone_seeds: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def capstone_id(self) -> str:
+        """The mark for the files of chapter 12; empty for a lab without files."""
+        return f"{CAPSTONE_LAB}.files" if self.id == CAPSTONE_LAB else ""
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Everything that has points, in the order of the marks."""
+        files = (self.capstone_id,) if self.capstone_id else ()
+        return (*(one.id for one in self.questions), *files, *(one.id for one in self.written))
 
     @property
     def points(self) -> float:
-        return sum(asked.points for asked in (*self.questions, *self.written))
+        files = CAPSTONE_POINTS if self.capstone_id else 0.0
+        return files + sum(asked.points for asked in (*self.questions, *self.written))
 
 
 def example_of(asked: Question) -> tuple[Any, ...]:
@@ -106,28 +124,43 @@ def lab(lab_id: str, pack: Path | None = None) -> Lab:
             f"{pack}/pack.toml: {sorted(unknown)[0]!r} is unknown; it has [late] and [labs.chNN]"
         )
     own = settings.get("labs", {}).get(lab_id, {})
-    if set(own) - {"due"}:
+    known = {"due", "seed", "seeds"} if lab_id == CAPSTONE_LAB else {"due"}
+    if set(own) - known:
         raise ValueError(
-            f"{pack}/pack.toml: [labs.{lab_id}] has `due` only, not {sorted(set(own) - {'due'})}"
+            f"{pack}/pack.toml: [labs.{lab_id}] knows {', '.join(sorted(known))}, not {min(set(own) - known)!r}"
         )
     due = own.get("due")
     if due is not None and (not isinstance(due, datetime) or due.tzinfo is None):
         raise ValueError(
             f"{pack}/pack.toml: due={due} of {lab_id} needs a time with its zone: 2026-12-14T23:59:00Z"
         )
+    rules = {
+        "due": due,
+        "late": LatePolicy(**settings.get("late", {})),
+        "capstone_seed": own.get("seed", CAPSTONE_SEED),
+        "capstone_seeds": read_seeds(pack / own["seeds"]) if pack and "seeds" in own else {},
+    }
     source = pack / f"{lab_id}.py" if pack else None
-    late = LatePolicy(**settings.get("late", {}))
     if source is None or not source.is_file():
         questions = tuple(questions_of(lab_id).values())
-        text = "".join(source_of(asked) for asked in questions)
-        return Lab(lab_id, questions, (), due, late, digest(text))
+        return Lab(lab_id, questions, fingerprint=digest("".join(map(source_of, questions))), **rules)
     module = load(source)
     questions, written = tuple(module.QUESTIONS), tuple(getattr(module, "WRITTEN", ()))
     ids = [asked.id for asked in (*questions, *written)]
     for asked in ids:
         if ids.count(asked) > 1 or not asked.startswith(f"{lab_id}."):
             raise ValueError(f"{source}: question id {asked!r} is repeated, or not one of {lab_id}")
-    return Lab(lab_id, questions, written, due, late, digest(source.read_text("utf-8")))
+    return Lab(lab_id, questions, written, fingerprint=digest(source.read_text("utf-8")), **rules)
+
+
+def read_seeds(path: Path) -> dict[str, int]:
+    """Everybody's own seed for the capstone, from a CSV with student_id and seed."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+    try:
+        return {row["student_id"]: int(row["seed"]) for row in rows}
+    except (KeyError, TypeError, ValueError):
+        raise ValueError(f"{path} needs the columns student_id and seed, a whole number") from None
 
 
 def pack_settings(pack: Path) -> dict[str, Any]:

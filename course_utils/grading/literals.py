@@ -10,7 +10,7 @@ def literal(value: Any) -> str:
     if isinstance(value, float):
         return repr(float(value))
     if isinstance(value, tuple):
-        return "(" + "".join(f"{literal(item)}, " for item in value) + ")"
+        return "(" + ", ".join(map(literal, value)) + (",)" if len(value) == 1 else ")")
     if isinstance(value, list):
         return "[" + ", ".join(map(literal, value)) + "]"
     if isinstance(value, set | frozenset):

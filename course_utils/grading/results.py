@@ -39,7 +39,7 @@ class Results:
     def __init__(self, path: Path, grader: Grader):
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path, self._lab_id = path, grader.lab_id
-        self._ids = [asked.id for asked in (*grader.lab.questions, *grader.lab.written)]
+        self._ids = grader.lab.ids
         self._grading = grading_of(grader)
         self._database = sqlite3.connect(path.with_suffix(".sqlite"), timeout=1)
         try:
@@ -132,7 +132,7 @@ def harmless(cell: str) -> str:
 def grading_of(grader: Grader) -> str:
     """What the marks depend on beside the submission, as one text; the seed can't be read from it."""
     lab = grader.lab
-    parts = (lab.fingerprint, str(lab.due), repr(lab.late), str(grader.walls))
+    parts = (lab.fingerprint, repr((lab.due, lab.late, lab.capstone_seed, lab.capstone_seeds, grader.walls)))
     return hashlib.scrypt("\0".join(parts).encode(), salt=grader.seed.encode(), n=2**12, r=8, p=1).hex()
 
 

@@ -78,7 +78,7 @@ def find_submissions(where: Path, lab_id: str = "") -> tuple[Place, ...]:
     found: dict[str, list[str]] = {}
     for name in names:
         parts = parts_of(name)
-        other_lab = len(parts) > 2 and re.fullmatch(r"ch\d\d", parts[1]) and parts[1] != lab_id
+        other_lab = lab_id and len(parts) > 2 and re.fullmatch(r"ch\d\d", parts[1]) and parts[1] != lab_id
         if name.endswith(_WANTED) and parts and not other_lab and "__MACOSX" not in parts:
             found.setdefault(student_of(parts), []).append(name)
     return tuple(Place(student, where, tuple(sorted(found[student]))) for student in sorted(found))

@@ -63,62 +63,7 @@ TYPICAL = Question(
 )
 
 
-# --- q2: how much faster is all of it? ----------------------------------------------------------------------
-
-
-def speedup(before_s, after_s):
-    return sum(before_s) / sum(after_s)
-
-
-def speedup_inputs(rng):
-    yield [1.0, 10.0], [0.25, 10.0]
-    yield [2.0, 1.0, 4.0], [1.0, 2.0, 1.0]
-    for count in (3, 5, 8, 8, 13):
-        before = rng.lognormal(0, 1.2, count)
-        after = before / rng.uniform(0.6, 6, count)
-        yield [round(float(one), 3) + 0.01 for one in before], [round(float(one), 3) + 0.01 for one in after]
-
-
-SPEEDUP = Question(
-    id="ch12.q2",
-    points=2,
-    asks="by what factor all the requests together take less time",
-    reference=speedup,
-    inputs=speedup_inputs,
-    close=1e-6,
-    misconceptions=(
-        Misconception(
-            "mean of ratios",
-            lambda b, a: mean(x / y for x, y in zip(b, a, strict=True)),
-            "You average the speed-ups of single requests: a short one counts as much as a long one. Add the seconds "
-            "first.",
-        ),
-        Misconception(
-            "the ratio turned over",
-            lambda b, a: sum(a) / sum(b),
-            "That is the share of the time that is left. How many times as fast is one over that.",
-        ),
-        Misconception(
-            "mean of inverse ratios",
-            lambda b, a: 1 / mean(y / x for x, y in zip(b, a, strict=True)),
-            "The mean of after / before still gives each request the same weight. Add the seconds first.",
-        ),
-        Misconception(
-            "median of ratios",
-            lambda b, a: median(x / y for x, y in zip(b, a, strict=True)),
-            "The median request is not the bill. The long requests are: add the seconds first.",
-        ),
-    ),
-    properties=(
-        Property(
-            "half the time everywhere is twice as fast",
-            lambda f, b, a: abs(f(a, [one / 2 for one in a]) - 2) < 1e-9,
-        ),
-    ),
-)
-
-
-# --- q3: the paired interval --------------------------------------------------------------------------------
+# --- q2: the paired interval --------------------------------------------------------------------------------
 
 
 def paired_change(reference, variant):
@@ -144,7 +89,7 @@ def _differences(r, v):
 
 
 PAIRED = Question(
-    id="ch12.q3",
+    id="ch12.q2",
     points=3,
     asks="[low, middle, high] of the change in perplexity, as fractions of the reference's",
     reference=paired_change,
@@ -186,7 +131,7 @@ PAIRED = Question(
 )
 
 
-# --- q4: what an interval says ------------------------------------------------------------------------------
+# --- q3: what an interval says ------------------------------------------------------------------------------
 
 
 def verdict(low, high, margin):
@@ -217,7 +162,7 @@ def verdict_inputs(rng):
 
 
 VERDICT = Question(
-    id="ch12.q4",
+    id="ch12.q3",
     points=2,
     asks='"worse" or "better" (by more than the margin, surely), "as good" (within it, surely) or "can\'t tell"',
     reference=verdict,
@@ -249,7 +194,7 @@ VERDICT = Question(
 )
 
 
-# --- q5: bits per byte --------------------------------------------------------------------------------------
+# --- q4: bits per byte --------------------------------------------------------------------------------------
 
 
 def bits_per_byte(perplexity, tokens, text_bytes):
@@ -265,7 +210,7 @@ def byte_inputs(rng):
 
 
 BYTES = Question(
-    id="ch12.q5",
+    id="ch12.q4",
     points=2,
     asks="bits per byte of text",
     reference=bits_per_byte,
@@ -297,6 +242,61 @@ BYTES = Question(
         Property(
             "half as many tokens with the square of the perplexity spell the text as well",
             lambda f, p, t, b: abs(f(p * p, t / 2, b) / f(p, t, b) - 1) < 1e-9,
+        ),
+    ),
+)
+
+
+# --- q5: how much faster is all of it? ----------------------------------------------------------------------
+
+
+def speedup(before_s, after_s):
+    return sum(before_s) / sum(after_s)
+
+
+def speedup_inputs(rng):
+    yield [1.0, 10.0], [0.25, 10.0]
+    yield [2.0, 1.0, 4.0], [1.0, 2.0, 1.0]
+    for count in (3, 5, 8, 8, 13):
+        before = rng.lognormal(0, 1.2, count)
+        after = before / rng.uniform(0.6, 6, count)
+        yield [round(float(one), 3) + 0.01 for one in before], [round(float(one), 3) + 0.01 for one in after]
+
+
+SPEEDUP = Question(
+    id="ch12.q5",
+    points=2,
+    asks="by what factor all the requests together take less time",
+    reference=speedup,
+    inputs=speedup_inputs,
+    close=1e-6,
+    misconceptions=(
+        Misconception(
+            "mean of ratios",
+            lambda b, a: mean(x / y for x, y in zip(b, a, strict=True)),
+            "You average the speed-ups of single requests: a short one counts as much as a long one. Add the seconds "
+            "first.",
+        ),
+        Misconception(
+            "the ratio turned over",
+            lambda b, a: sum(a) / sum(b),
+            "That is the share of the time that is left. How many times as fast is one over that.",
+        ),
+        Misconception(
+            "mean of inverse ratios",
+            lambda b, a: 1 / mean(y / x for x, y in zip(b, a, strict=True)),
+            "The mean of after / before still gives each request the same weight. Add the seconds first.",
+        ),
+        Misconception(
+            "median of ratios",
+            lambda b, a: median(x / y for x, y in zip(b, a, strict=True)),
+            "The median request is not the bill. The long requests are: add the seconds first.",
+        ),
+    ),
+    properties=(
+        Property(
+            "half the time everywhere is twice as fast",
+            lambda f, b, a: abs(f(a, [one / 2 for one in a]) - 2) < 1e-9,
         ),
     ),
 )
@@ -581,4 +581,4 @@ CAPSTONE = Question(
 )
 
 
-QUESTIONS = (TYPICAL, SPEEDUP, PAIRED, VERDICT, BYTES, PRICE, BEATEN, CAPSTONE)
+QUESTIONS = (TYPICAL, PAIRED, VERDICT, BYTES, SPEEDUP, PRICE, BEATEN, CAPSTONE)
