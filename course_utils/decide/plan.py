@@ -26,7 +26,7 @@ from course_utils.decide.planning.options import (
     no_worse,
 )
 from course_utils.decide.planning.reasons import binding, losers, why_option
-from course_utils.decide.planning.search import Screened, Search, screened
+from course_utils.decide.planning.search import Found, Screened, Search, screened
 from course_utils.scale.traffic import Traffic
 
 __all__ = ["Plan", "Requirements", "Space", "plan"]
@@ -132,10 +132,11 @@ def plan(
 
 
 def _fleets(search: Search, requirements: Requirements, top: int) -> list[Option]:
-    """The best candidate of each way, the first `top` with intervals."""
-    best: dict[tuple, object] = {}
+    """The best candidate of each way, the first `top` with intervals. An autoscaler is a setting of on demand."""
+    best: dict[tuple, Found] = {}
     for one in sorted(search.found.values(), key=lambda one: (one.bill.usd_per_month, one.at)):
-        best.setdefault(search.way_of(one.at), one)
+        *what, kind = search.way_of(one.at)
+        best.setdefault((*what, "on demand" if kind == "autoscaled" else kind), one)
     return [
         fleet_option(search, one, requirements, with_interval=place < top)
         for place, one in enumerate(best.values())
@@ -175,8 +176,9 @@ def _why_it_won(found: Plan) -> str:
     if cheaper:
         one = min(cheaper, key=lambda one: one.usd_per_month.value)
         sentences.append(
-            f"{len(cheaper)} API{'s' * (len(cheaper) > 1)} would be cheaper if they hold, such as {one.name} at "
-            f"{one.usd_per_month.value:,.0f} USD: nobody states {'; nor '.join(one.open_questions)}. Measure it first."
+            f"Cheaper, if {'they hold' if len(cheaper) > 1 else 'it holds'}: {len(cheaper)} "
+            f"API{'s' * (len(cheaper) > 1)}, such as {one.name} at {one.usd_per_month.value:,.0f} USD. Stated nowhere "
+            f"and to be measured first: {', '.join(one.open_questions)}."
         )
     return " ".join([*sentences, *(f"{note[0].upper()}{note[1:]}." for note in first.notes)])
 

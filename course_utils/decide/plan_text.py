@@ -7,14 +7,24 @@ import math
 from dataclasses import asdict
 
 from course_utils.decide.plan import Plan
-from course_utils.decide.planning.options import Figure, Option
+from course_utils.decide.planning.options import UNPROVEN, Figure, Option
 from course_utils.decide.planning.reasons import why_option
 
 COLUMNS = ("", "how", "pay", "USD a month", "TTFT p95 ms", "TPOT p95 ms", "quality", "verdict", "why")
 
 
+_DOUBTFUL = 3  # of the options about which something isn't known, so many are shown besides the best
+
+
+def shown(found: Plan, top: int) -> list[tuple[int, Option]]:
+    """What people are shown: the first `top` options and the cheapest of the doubtful ones, each with its rank."""
+    ranked = list(enumerate(found.options, start=1))
+    doubtful = [one for one in ranked[top:] if one[1].verdict == UNPROVEN]
+    return ranked[:top] + doubtful[:_DOUBTFUL]
+
+
 def rows(found: Plan, top: int) -> list[tuple[str, ...]]:
-    """The first `top` options, one text for each of COLUMNS."""
+    """One text for each of COLUMNS, for every option that is shown."""
     return [
         (
             str(rank),
@@ -27,7 +37,7 @@ def rows(found: Plan, top: int) -> list[tuple[str, ...]]:
             "winner" if one is found.winner else one.verdict,
             why_option(one, found),
         )
-        for rank, one in enumerate(found.options[:top], start=1)
+        for rank, one in shown(found, top)
     ]
 
 
@@ -91,7 +101,7 @@ def document(found: Plan, top: int) -> dict:
         },
         "winner": None if found.winner is None else _plain(_entry(found, found.winner)),
         "why": found.why,
-        "options": [_plain(_entry(found, one)) for one in found.options[:top]],
+        "options": [_plain(_entry(found, one)) for _, one in shown(found, top)],
         "front": [one.name for one in found.front],
         "notes": list(found.notes),
         "counts": found.counts,

@@ -12,7 +12,7 @@ from datetime import date
 from pathlib import Path
 
 from course_utils.decide.plan import Plan
-from course_utils.decide.plan_text import COLUMNS, how, rows, summary, text_of
+from course_utils.decide.plan_text import COLUMNS, how, rows, shown, summary, text_of
 from course_utils.decide.planning.options import FAILS, MEETS, UNPROVEN, Option
 from course_utils.explore import charts, style
 from course_utils.explore.views import Bars, Chart, Points, View, describe
@@ -44,7 +44,7 @@ def page(found: Plan, top: int = _ROWS) -> str:
 <dl class="facts">{_facts(found)}</dl>
 <section class="charts">{pictures}</section>
 <section><h2>Ranking</h2>{_table(found, top)}</section>
-<section class="small"><h2>What this rests on</h2><ul>{_grounds(found)}</ul>
+<section class="small"><h2>What this rests on</h2><ul>{_grounds(found, top)}</ul>
 <p>{html.escape(summary(found))}. Limits: {html.escape(_limits(asked))}.</p></section>
 </main></body></html>
 """
@@ -86,26 +86,26 @@ def _span(seconds: float) -> str:
 
 def _views(found: Plan, top: int) -> list[tuple[View, Chart]]:
     """What the best ways cost, and what more money buys."""
-    shown = [one for one in found.options if one.verdict != FAILS][:top] or list(found.options[:top])
-    if not shown:
+    listed = [one for _, one in shown(found, top)]
+    if not listed:
         return []
-    views = [_costs(shown, found)]
+    views = [_costs([one for one in listed if one.verdict != FAILS] or listed, found)]
     held = [one for one in found.options if one.verdict == MEETS and math.isfinite(one.tpot_p95_ms.value)]
     if len(held) > 1:
         views.append(_trade(held, found))
     return views
 
 
-def _costs(shown: list[Option], found: Plan) -> tuple[View, Chart]:
-    names = _distinct([_short(one) for one in shown])
-    usd = [one.usd_per_month for one in shown]
+def _costs(listed: list[Option], found: Plan) -> tuple[View, Chart]:
+    names = _distinct([_short(one) for one in listed])
+    usd = [one.usd_per_month for one in listed]
     first = found.winner
     title = "Nothing that meets everything" if first is None else f"{names[0]} is the cheapest that holds"
     ends = [(figure.lo, figure.hi if math.isfinite(figure.hi) else figure.value) for figure in usd]
     bars = Bars(
         "", names, [figure.value for figure in usd], lo=[lo for lo, _ in ends], hi=[hi for _, hi in ends]
     )
-    unproven = any(one.verdict == UNPROVEN for one in shown)
+    unproven = any(one.verdict == UNPROVEN for one in listed)
     note = "Lines: 80 % intervals, predicted; list prices with their day in the table."
     note += " (?) stands for what nobody states: latency, precision." if unproven else ""
     return View(title, (bars,), note), Chart("", "Cost (USD per month)")
@@ -120,9 +120,7 @@ def _trade(held: list[Option], found: Plan) -> tuple[View, Chart]:
             "",
             [one.usd_per_month.value for one in best],
             [one.tpot_p95_ms.value for one in best],
-            labels=[
-                f"{one.settings['precision']}, {one.settings['tp']} x {one.settings['chip']}" for one in best
-            ],
+            labels=[_short(one).rsplit(",", 1)[0] for one in best],
         )
     ]
     if rest:
@@ -139,7 +137,8 @@ def _short(one: Option) -> str:
     doubt = " (?)" if one.verdict == UNPROVEN else ""
     if "chip" not in settings:
         return f"{one.name.split('/')[0]} API{' in batch' * ('batch' in settings['pay'])}{doubt}"
-    return f"{settings['precision']}, {settings['replicas']:g} x {settings['tp']} {settings['chip']}, {settings['pay']}"
+    chips = settings["chip"] if settings["tp"] == 1 else f"({settings['tp']} {settings['chip']})"
+    return f"{settings['precision']}, {settings['replicas']:g} x {chips}, {settings['pay']}"
 
 
 def _distinct(names: list[str]) -> list[str]:
@@ -160,18 +159,26 @@ def _table(found: Plan, top: int) -> str:
     head = "".join(f"<th>{html.escape(name)}</th>" for name in COLUMNS)
     verdict, body = COLUMNS.index("verdict"), []
     for row in rows(found, top):
-        cells = "".join(f"<td>{html.escape(cell)}</td>" for cell in row)
+        cells = "".join(f"<td>{_cell(text)}</td>" for text in row)
         body.append(f'<tr class="{row[verdict]}">{cells}</tr>')
     return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
 
 
-def _grounds(found: Plan) -> str:
+def _cell(text: str) -> str:
+    """A figure's interval stands below it."""
+    value, bracket, ends = html.escape(text).partition(" [")
+    return f'{value}<span class="ends">{ends.rstrip("]")}</span>' if bracket else value
+
+
+def _grounds(found: Plan, top: int) -> str:
     """Notes, and where the quality and the prices of the ranking come from."""
-    shown = found.options[:_ROWS]
+    listed = [one for _, one in shown(found, top)]
     grounds = [*found.notes]
-    grounds += dict.fromkeys(f"quality: {one.quality.basis}" for one in shown)
-    grounds += dict.fromkeys(note for one in shown for note in one.notes)
-    days = sorted({one.settings["price_as_of"] for one in shown})
+    grounds += dict.fromkeys(f"quality: {basis}" for one in listed for basis in one.quality.basis)
+    for note in dict.fromkeys(note for one in listed for note in one.notes):
+        ranks = [f"#{rank}" for rank, one in shown(found, top) if note in one.notes]
+        grounds.append(f"{', '.join(ranks)}: {note}")
+    days = sorted({one.settings["price_as_of"] for one in listed})
     if days:
         grounds.append(
             f"list prices of {days[0]} to {days[-1]}, before tax: data/gpu_prices.csv, genai-prices"
@@ -210,6 +217,7 @@ th {{ text-align: left; color: {style.QUIET}; font-weight: 500; border-bottom: 1
 th, td {{ padding: 5px 8px 5px 0; vertical-align: top; }}
 td {{ border-bottom: 1px solid {style.GRID}; }}
 td:nth-child(4), td:nth-child(5), td:nth-child(6) {{ font-variant-numeric: tabular-nums; }}
+td .ends {{ display: block; color: {style.QUIET}; font-size: 11px; font-weight: 400; white-space: nowrap; }}
 tr.winner td {{ font-weight: 650; background: {style.rgba(style.PALETTE[3], 0.08)}; }}
 tr.unproven td:nth-child(8), tr.fails td:nth-child(8) {{ color: {style.TEXT_PALETTE[1]}; }}
 .small {{ color: {style.QUIET}; font-size: {style.TICK_PX}px; }}

@@ -102,12 +102,12 @@ def _bare(name: str) -> str:
 
 def _quality(price: ApiPrice, shape: ModelShape | None) -> Quality:
     if shape is None:
-        return Quality(None, None, None, "another model", "another model: its quality isn't this one's")
+        return Quality(None, None, None, "another model", ("another model, whose quality isn't this one's",))
     for word, recipe in _STATED.items():
         if word in price.model.casefold():
             return quality_of(shape, precision(recipe))
     basis = f"{price.provider} doesn't say in which precision it serves"
-    return Quality(None, None, None, "not stated", basis)
+    return Quality(None, None, None, "not stated", (basis,))
 
 
 class _Costs:

@@ -171,6 +171,8 @@ def candidates(demand: Demand, requirements: Requirements, space: Space) -> Cand
         for limit, routing, supply in product(
             _limits(one, space.batch_limits), range(len(routings)), range(len(one.supplies))
         )
+        # An autoscaler's target is a limit on what runs at once already.
+        if not one.supplies[supply].scaled or limit == _widest(space.batch_limits)
     ]
     table = np.array(rows, dtype=np.int64).reshape(-1, 4)
     return Candidates(tuple(replicas), space.batch_limits, routings, tuple(refused), *table.T)
@@ -235,8 +237,11 @@ def _too_long(placed: Deployment, demand: Demand) -> str:
 def _limits(one: Replica, limits: tuple[int | None, ...]) -> list[int]:
     """Limits that differ for this replica: one above what memory allows is none."""
     most = min(one.deployment.fit.max_batch, one.deployment.settings.max_batch)
-    none = [at for at, limit in enumerate(limits) if limit is None]
-    return [at for at, limit in enumerate(limits) if limit is None or limit < most] or none or [0]
+    return [at for at, limit in enumerate(limits) if limit is None or limit < most] or [_widest(limits)]
+
+
+def _widest(limits: tuple[int | None, ...]) -> int:
+    return max(range(len(limits)), key=lambda at: math.inf if limits[at] is None else limits[at])
 
 
 def _chips(space: Space) -> list[Accelerator]:

@@ -38,6 +38,7 @@ class Trial:
     tpot_in_time: float
     hit_share: float
     concurrency: float
+    most_at_once: int
 
     def holds(self, short_share: float = 0.0) -> bool:
         """Whether enough requests are in time, if those that come while instances are short are all late."""
@@ -76,6 +77,9 @@ class Trials:
         return self._trial(one, limit, routing, factor, start, scaler)
 
     def _trial(self, one, limit, routing, factor, replicas, scaler) -> Trial:
+        free = self._made.get((id(one), None, routing, factor, replicas, scaler))
+        if free is not None and limit is not None and free.most_at_once <= limit:
+            return free  # the limit is never reached
         key = (id(one), limit, routing, factor, replicas, scaler)
         if key not in self._made:
             self.count += 1
@@ -107,6 +111,7 @@ class Trials:
         several = self.demand.stretch.output_tokens > 1
         tpot = np.where(served, outcome.tpot_s, np.inf)[several]
         asked = self.requirements
+        in_flight = _in_flight(self.demand.stretch.arrived_s[served], outcome.e2e_s[served])
         return Trial(
             use=_use(outcome, replicas, scaler),
             ttft_p95_s=_p95(ttft),
@@ -114,7 +119,8 @@ class Trials:
             ttft_in_time=float(np.mean(ttft <= asked.ttft_s)),
             tpot_in_time=float(np.mean(tpot <= asked.tpot_s)) if len(tpot) else 1.0,
             hit_share=outcome.hit_share,
-            concurrency=_concurrency(self.demand.stretch.arrived_s[served], outcome.e2e_s[served]),
+            concurrency=_p95(in_flight),
+            most_at_once=int(in_flight.max()),
         )
 
 
@@ -134,11 +140,10 @@ def _p95(values: np.ndarray) -> float:
     return float(np.quantile(values, 1 - MAY_MISS, method="higher"))
 
 
-def _concurrency(arrived_s: np.ndarray, e2e_s: np.ndarray) -> float:
-    """Requests in flight that 95 % of arrivals find at most, themselves included."""
+def _in_flight(arrived_s: np.ndarray, e2e_s: np.ndarray) -> np.ndarray:
+    """Requests that each arrival finds in flight, itself included."""
     ended = np.sort(arrived_s + e2e_s)
-    in_flight = np.arange(1, len(arrived_s) + 1) - np.searchsorted(ended, arrived_s, side="right")
-    return _p95(in_flight)
+    return np.arange(1, len(arrived_s) + 1) - np.searchsorted(ended, arrived_s, side="right")
 
 
 def _use(outcome, replicas: int, scaler: Autoscaler | None) -> Use:
@@ -165,7 +170,7 @@ class Sized:
 @dataclass(frozen=True)
 class Stopped:
     """Why no fleet was sized. `kind`: "dearer" (not worth it from `replicas` on), "never" (no number helps), or
-    "nothing" (one replica is enough, so nothing is left to scale)."""
+    "nothing" (an autoscaler would save nothing of so many)."""
 
     kind: str
     replicas: int

@@ -41,7 +41,7 @@ UNKNOWN_FIGURE = Figure.exact(math.nan)
 class Option:
     """One way to serve the trace for a month.
 
-    verdict: MEETS all that is asked, FAILS, or UNPROVEN, where what `open_questions` name isn't known. `settings` are
+    verdict: MEETS all that is asked, FAILS, or UNPROVEN, where nobody states what `open_questions` name. `settings` are
     the columns of the plan's table; `binds` names the constraint that it fails.
     """
 
@@ -74,6 +74,8 @@ def fleet_option(search: Search, found: Found, requirements: Requirements, with_
     )
     over = _over_budget(bill.usd_per_month, requirements)
     notes = [SPOT_ASSUMED] if "spot" in supply.kind else []
+    if bill.instances == 1:
+        notes.append("a single instance: until a lost one is replaced, nobody answers")
     notes += _may_miss(ttft, requirements.ttft_p95_ms, "TTFT") + _may_miss(
         tpot, requirements.tpot_p95_ms, "TPOT"
     )
@@ -176,7 +178,7 @@ def api_option(offer: ApiOffer, requirements: Requirements, longest_tokens: int)
                 what,
             )
         elif known is None:
-            questions.append(f"its {what}, which no price list states")
+            questions.append(what)
         elif known > limit:
             failed, binds = (
                 f"{what}: {known:g} ms as you measured, {known / limit - 1:.0%} over {limit:g}",
@@ -184,11 +186,11 @@ def api_option(offer: ApiOffer, requirements: Requirements, longest_tokens: int)
             )
     quality, allowed = offer.quality, requirements.max_quality_loss
     if quality.loss is None:
-        questions.append(f"its quality: {quality.basis}")
+        questions.append("quality" if not offer.same_model else "precision, and so quality")
     elif allowed is not None and quality.hi > allowed and not failed:
         failed, binds = f"quality: loses {quality.hi:.1%}, {allowed:.1%} may be lost", "quality"
     if requirements.region is not None:
-        questions.append(f"where it computes: no price list says whether in {requirements.region}")
+        questions.append(f"whether in {requirements.region}")
     if not failed and (over := _over_budget(offer.usd_per_month, requirements)):
         failed, binds = over, "budget"
     return Option(

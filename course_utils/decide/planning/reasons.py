@@ -24,11 +24,12 @@ def why_option(one: Option, plan: "Plan") -> str:
     if one.verdict == FAILS:
         return one.problem
     if one.verdict == UNPROVEN:
-        return f"{_compared(one, first)}nobody states {'; nor '.join(one.open_questions)}"
+        return f"{_compared(one, first)}stated nowhere: {', '.join(one.open_questions)}"
     better = next((other for other in plan.options if other.verdict == MEETS and no_worse(other, one)), None)
     if better is not None:
         less = one.usd_per_month.value - better.usd_per_month.value
-        return f"dominated by {better.name}: {less:,.0f} USD cheaper, no slower and no worse"
+        rank = plan.options.index(better) + 1
+        return f"dominated by #{rank}, which costs {less:,.0f} USD less and is no slower and no worse"
     return f"{_compared(one, first)}in return {_advantages(one, first)}"
 
 
@@ -59,6 +60,7 @@ def losers(plan: "Plan"):
     """DataFrame of everything that didn't win: name, settings, the least US dollars a month, and `why`."""
     import pandas as pd
 
+    first = plan.winner
     rows = [
         {
             "name": one.name,
@@ -67,7 +69,7 @@ def losers(plan: "Plan"):
             "why": why_option(one, plan),
         }
         for one in plan.options
-        if one is not plan.winner
+        if one is not first
     ]
     shown = {one.at for one in plan.options}
     found = plan.candidates
@@ -104,7 +106,7 @@ def why_candidate(plan: "Plan", at: int) -> str:
     if stopped is not None and stopped.kind == "never":
         return _never(stopped, plan)
     if stopped is not None and stopped.kind == "nothing":
-        return "one replica is enough: there is nothing to scale"
+        return f"scaling saves nothing: a fleet of {stopped.replicas} that stays is as small"
     needed = f"needs {stopped.replicas} replicas or more: " if stopped is not None else ""
     cheaper = _cheaper(plan, at)
     return (
@@ -135,10 +137,9 @@ def _never(stopped: Stopped, plan: "Plan") -> str:
 
 
 def _cheaper(plan: "Plan", at: int) -> str:
-    way = plan.search.way_of(at)
-    same = [one for one in plan.search.found.values() if plan.search.way_of(one.at) == way]
-    if same:
-        return f"; another setting of the same does it for {min(one.bill.usd_per_month for one in same):,.0f}"
+    same = plan.search.best.get(plan.search.way_of(at))
+    if same is not None:
+        return f"; another setting of the same does it for {same:,.0f}"
     first = plan.winner
     return f"; the winner does it for {first.usd_per_month.value:,.0f}" if first else ""
 
@@ -155,8 +156,8 @@ def binding(plan: "Plan") -> str:
     if unproven:
         one = unproven[0]
         found.append(
-            f"Not known to fail: {one.name} at {one.usd_per_month.value:,.0f} USD a month; nobody states "
-            f"{'; nor '.join(one.open_questions)}."
+            f"Not known to fail: {one.name} at {one.usd_per_month.value:,.0f} USD a month, but stated nowhere: "
+            f"{', '.join(one.open_questions)}."
         )
     if not found and plan.candidates.refused:
         found = [f"Nothing fits: {plan.candidates.refused[-1].why}."]

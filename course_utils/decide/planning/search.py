@@ -1,8 +1,8 @@
 """From thousands of candidates to those worth simulating: by the least that each can cost, cheapest first.
 
-A candidate is passed over only when the least it can cost is no less than what a confirmed one does cost: of its own
-way (so it is a worse setting of the same), or of the ways that are wanted and its own class of quality. Everything
-cheaper has been simulated by then, which is why the winner is that of an exhaustive search.
+A candidate is passed over only when the least that it can cost is no less than what a confirmed one of its model and
+precision does cost. Everything cheaper has been simulated by then, so the winner, and the cheapest of each precision,
+are those of an exhaustive search. Beyond them, each way that is shown is simulated in its most promising setting.
 Taught in: chapter 12.
 """
 
@@ -16,7 +16,9 @@ from course_utils.decide.planning.candidates import Candidates, Replica, Require
 from course_utils.decide.planning.confirming import Sized, Stopped, Trial, Trials, autoscaled, smallest
 from course_utils.decide.planning.demand import Demand, demand
 from course_utils.decide.planning.screening import Floors, floors
-from course_utils.decide.planning.supply import Bill, Supply, Use
+from course_utils.decide.planning.supply import Bill, Use
+
+Way = tuple[str, str, str, str]
 
 # Why a candidate isn't simulated.
 OPEN, QUALITY, TPOT, TTFT = range(4)
@@ -79,7 +81,7 @@ def quality_problem(one: Replica, requirements: Requirements, space: Space) -> s
     allowed, quality = requirements.max_quality_loss, one.quality
     if allowed is not None:
         if quality.loss is None:
-            return f"quality unknown: {quality.basis}, and {allowed:.1%} may be lost at most"
+            return f"quality unknown: {quality.basis[0]}, and {allowed:.1%} may be lost at most"
         if quality.hi > allowed:
             reach = (
                 f"loses up to {quality.hi:.1%}" if quality.hi > quality.loss else f"loses {quality.loss:.1%}"
@@ -99,6 +101,7 @@ class Search:
     """Confirms candidates, cheapest bound first, until nothing cheaper can be left.
 
     `found` holds what was confirmed, `stopped` what was given up, by candidate; the others cost too much to look at.
+    `best` holds the least US dollars a month by way.
     """
 
     def __init__(self, candidates: Candidates, bounds: Screened, asked: Demand, space: Space, trials: Trials):
@@ -106,51 +109,63 @@ class Search:
         self.space, self.trials = space, trials
         self.found: dict[int, Found] = {}
         self.stopped: dict[int, Stopped] = {}
-        self._best_of_way: dict[tuple, float] = {}
-        self._best_of_class: dict[tuple, float] = {}
+        self.best: dict[Way, float] = {}
+        self._best_of_class: dict[tuple[str, str], float] = {}
+        self._settled: set[Way] = set()
+        self._wanted_usd = math.inf
+        self._hopeless: set[tuple[int, int]] = set()
 
     def run(self, top: int, progress: Callable[[int, int], None] | None = None) -> None:
-        """Until the `top` cheapest ways, and the cheapest of each class of quality, are sure."""
+        """Until the cheapest of each model and precision is sure, and `top` ways have a fleet that holds.
+
+        Of a way that has one, more settings are tried only where they could beat the best of their class.
+        """
         still_open = np.flatnonzero(self.bounds.broken == OPEN)
         order = still_open[np.argsort(self.bounds.least_usd[still_open], kind="stable")]
         for done, at in enumerate(order.tolist()):
             if progress:
                 progress(done, len(order))
-            if self.bounds.least_usd[at] < self._worth_usd(at, top):
-                self._confirm(at, top)
+            worth = self._worth_usd(at)
+            if self.bounds.least_usd[at] < worth and not self._is_hopeless(at):
+                self._confirm(at, worth, top)
         if progress:
             progress(len(order), len(order))
 
-    def _worth_usd(self, at: int, top: int) -> float:
-        """Below how many dollars a month this candidate would change the result."""
-        ways = sorted(self._best_of_way.values())
-        wanted = ways[top - 1] if len(ways) >= top else math.inf
-        wanted = max(wanted, self._best_of_class.get(self.class_of(at), math.inf))
-        return min(wanted, self._best_of_way.get(self.way_of(at), math.inf))
+    def _worth_usd(self, at: int) -> float:
+        """Below how many US dollars a month this candidate would change the result."""
+        way = self.way_of(at)
+        best_of_class = self._best_of_class.get(way[:2], math.inf)
+        return best_of_class if way in self._settled else max(self._wanted_usd, best_of_class)
 
-    def way_of(self, at: int) -> tuple:
+    def way_of(self, at: int) -> Way:
         """What people call another way to do it: model, precision, chip, and how it is paid."""
         one = self._replica(at)
         return one.model, one.deployment.recipe.name, one.chip, self.candidates.supply_of(at).kind
 
-    def class_of(self, at: int) -> tuple:
-        one = self._replica(at)
-        return one.model, one.quality
-
     def _replica(self, at: int) -> Replica:
         return self.candidates.replicas[self.candidates.replica[at]]
 
-    def _confirm(self, at: int, top: int) -> None:
-        worth = self._worth_usd(at, top)
-        supply = self.candidates.supply_of(at)
+    def _is_hopeless(self, at: int) -> bool:
+        """Whether this replica is too late with its first tokens without a limit: with one, requests wait longer."""
+        return (int(self.candidates.replica[at]), int(self.candidates.routing[at])) in self._hopeless
+
+    def _confirm(self, at: int, worth: float, top: int) -> None:
+        supply, way = self.candidates.supply_of(at), self.way_of(at)
         result = self.size(at, worth)
+        if isinstance(result, Sized) or supply.scaled:
+            self._settled.add(way)
         if isinstance(result, Stopped):
             self.stopped[at] = result
+            trial = result.trial
+            if result.kind == "never" and not supply.scaled and trial.ttft_in_time < trial.tpot_in_time:
+                self._hopeless.add((int(self.candidates.replica[at]), int(self.candidates.routing[at])))
             return
         bill = supply.bill(self.month_of(result.trial))
         self.found[at] = Found(at, result, bill)
-        for best, key in ((self._best_of_way, self.way_of(at)), (self._best_of_class, self.class_of(at))):
+        for best, key in ((self.best, way), (self._best_of_class, way[:2])):
             best[key] = min(best.get(key, math.inf), bill.usd_per_month)
+        costs = sorted(self.best.values())
+        self._wanted_usd = costs[top - 1] if len(costs) >= top else math.inf
 
     def size(self, at: int, worth_usd: float = math.inf, factor: float = 1.0) -> Sized | Stopped:
         """The smallest fleet of this candidate that holds and costs less than `worth_usd`."""
@@ -178,12 +193,15 @@ class Search:
         if isinstance(fixed, Stopped) or not supply.scaled:
             return fixed
         start = fixed.trial.use.peak
-        return autoscaled(
+        scaled = autoscaled(
             lambda scaler: self.trials.scaled(one, limit, routing, scaler, start, factor),
             Trial.holds,
             fixed.trial,
             least_scaled(self.asked),
         )
+        if isinstance(scaled, Sized) and self.month_of(scaled.trial).mean >= start:
+            return Stopped("nothing", start, scaled.trial)
+        return scaled
 
     def month_of(self, trial: Trial) -> Use:
         """Replicas over the month: as simulated, or, where only the rush was, in proportion to each hour's load."""
@@ -194,10 +212,3 @@ class Search:
         replicas = np.clip(np.ceil(use.mean * load - 1e-9), use.floor, use.peak).astype(int)
         counts = np.bincount(replicas, minlength=use.peak + 1)
         return Use(tuple(counts / counts.sum()), use.floor)
-
-
-def supply_text(supply: Supply, bill: Bill) -> str:
-    """How it is paid, at whom."""
-    price = bill.price
-    where = "" if price.region in ("any", "not stated") else f", {price.region}"
-    return f"{supply.kind}, {price.provider} {price.instance}{where}"

@@ -71,21 +71,21 @@ class Quality:
     """Share of quality that a variant loses against 16 bits: 0.01 is 1 %. None where nobody has measured it.
 
     `lo` and `hi` bound the 80 % interval, where blocks were scored; else they are the loss itself. `evidence` is
-    one of this module's five words, `basis` says the rest in a sentence.
+    one of this module's five words, `basis` says the rest, a sentence for each change.
     """
 
     loss: float | None
     lo: float | None
     hi: float | None
     evidence: str
-    basis: str
+    basis: tuple[str, ...]
 
     def __add__(self, other: "Quality") -> "Quality":
         """Of two changes at once: losses add, and what is known worse is what is known."""
         if self.evidence == REFERENCE or other.evidence == REFERENCE:
             return other if self.evidence == REFERENCE else self
         weaker = max(self, other, key=lambda one: _ORDER.index(one.evidence))
-        basis = f"{self.basis}; {other.basis}"
+        basis = self.basis + other.basis
         if self.loss is None or other.loss is None:
             return Quality(None, None, None, UNKNOWN, basis)
         ends = (self.loss + other.loss, self.lo + other.lo, self.hi + other.hi)
@@ -99,7 +99,7 @@ class Quality:
 
 
 _ORDER = (REFERENCE, PUBLISHED, SMALL, OTHER, UNKNOWN)
-_REFERENCE = Quality(0.0, 0.0, 0.0, REFERENCE, "16 bits: what the others are compared with")
+_REFERENCE = Quality(0.0, 0.0, 0.0, REFERENCE, ("16 bits: what the others are compared with",))
 
 
 @cache
@@ -110,7 +110,7 @@ def quality_of(shape: ModelShape, recipe: Precision, kv_bits: float = 16) -> Qua
         return weights
     if kv_bits == 8:
         return weights + _small("kv8", "KV cache in 8 bits")
-    return weights + Quality(None, None, None, UNKNOWN, f"no figure for a KV cache of {kv_bits:g} bits")
+    return weights + Quality(None, None, None, UNKNOWN, (f"no figure for a KV cache of {kv_bits:g} bits",))
 
 
 def _weights(shape: ModelShape, recipe: Precision) -> Quality:
@@ -123,7 +123,7 @@ def _weights(shape: ModelShape, recipe: Precision) -> Quality:
     if rows:
         nearest = min(rows, key=lambda row: abs(model(row.model).parameters - shape.parameters))
         indirect.append(_published(nearest, OTHER))
-    unknown = Quality(None, None, None, UNKNOWN, f"no figure for {recipe.name}: chapter 12 measures one")
+    unknown = Quality(None, None, None, UNKNOWN, (f"no figure for {recipe.name}: chapter 12 measures one",))
     return max(indirect, key=lambda one: one.hi, default=unknown)
 
 
@@ -132,7 +132,7 @@ def _published(row: Recovery, evidence: str) -> Quality:
     basis = (
         f"{row.recovery:.1%} of 16 bits on {row.suite} ({row.model}, {row.method}; {row.source}, {row.as_of})"
     )
-    return Quality(loss, loss, loss, evidence, basis)
+    return Quality(loss, loss, loss, evidence, (basis,))
 
 
 def _perplexity(shape: ModelShape, recipe: Precision) -> Quality | None:
@@ -151,7 +151,7 @@ def _perplexity(shape: ModelShape, recipe: Precision) -> Quality | None:
         return None
     loss, row = min(pairs, key=lambda pair: pair[0])
     basis = f"perplexity {row.perplexity} on {row.text} ({row.method}; {row.source}, {row.as_of})"
-    return Quality(loss, loss, loss, PUBLISHED, basis)
+    return Quality(loss, loss, loss, PUBLISHED, (basis,))
 
 
 @cache
@@ -170,7 +170,7 @@ def _small(key: str, what: str) -> Quality:
     found = paired(*scores, confidence=_LEVEL)
     label = rows[variant].get("label") or rows[variant]["model"]
     basis = f"{what}: perplexity {found.mean:+.1%} on {label.split(',')[0]} ({variant}; {made.label})"
-    return Quality(found.mean, found.lo, found.hi, SMALL, basis)
+    return Quality(found.mean, found.lo, found.hi, SMALL, (basis,))
 
 
 def _windows(row: dict) -> list[float]:
