@@ -2,7 +2,7 @@
 PYTHON ?= python3
 DEV = @$(PYTHON) scripts/dev.py
 
-.PHONY: help lab test check notebooks run audit scoreboard format test-colab test-binder bench fit pins clean
+.PHONY: help lab test check notebooks run audit scoreboard site format test-colab test-binder bench fit pins clean
 
 help:        ; $(DEV) help
 lab:         ; $(DEV) lab $(LAB_ARGS)
@@ -12,6 +12,7 @@ notebooks:   ; $(DEV) notebooks
 run:         ; $(DEV) run $(CHAPTERS)
 audit:       ; $(DEV) audit
 scoreboard:  ; $(DEV) scoreboard
+site:        ; $(DEV) site
 format:      ; $(DEV) format
 test-colab:  ; $(DEV) test-colab
 test-binder: ; $(DEV) test-binder

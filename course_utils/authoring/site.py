@@ -1,0 +1,145 @@
+"""`make site`: docs/, every chapter with the outputs of its last run, and the library's reference, as web pages.
+
+A chapter's page has the student's cells and the outputs of the master: stubs stay blank, figures are there.
+Nothing on a page comes from another host.
+"""
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from course_utils.authoring.build import Built, build_chapters
+from course_utils.authoring.frame import binder_url, colab_url
+from course_utils.authoring.house import House, write_whole
+from course_utils.authoring.run import run_chapters
+
+# An exercise's own outputs would give its answer away, or praise a reader who hasn't tried.
+_WITHOUT_OUTPUTS = {"exercise", "check"}
+
+
+def build_site(
+    house: House, progress: Callable[[str, int, int], None] = lambda chapter, done, of: None
+) -> Path:
+    """Write build/site and return its first page. Chapters without fresh outputs are executed first.
+
+    RuntimeError with sphinx's own words where a page has a warning: a broken link, a heading that skips a level.
+    """
+    chapters = build_chapters(house)
+    missing = [one.name for one in chapters if executed(house, one) is None]
+    for run in run_chapters(house, missing, frontend="static", progress=progress) if missing else ():
+        if run.error:
+            raise RuntimeError(run.error)
+    source, site = house.build / "site-source", house.build / "site"
+    stage(house, chapters, source)
+    shutil.rmtree(site, ignore_errors=True)
+    command = [
+        sys.executable,
+        "-m",
+        "sphinx",
+        "-W",
+        "--keep-going",
+        "-q",
+        "-b",
+        "html",
+        str(source),
+        str(site),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=source)
+    if done.returncode:
+        raise RuntimeError(f"the site has warnings:\n{done.stderr.strip()}")
+    return site / "index.html"
+
+
+def executed(house: House, chapter: Built) -> Any | None:
+    """The chapter's last run for a page without a kernel; None if there is none, or the chapter has changed since."""
+    import nbformat
+
+    path = house.executed / f"{chapter.name}.ipynb"
+    if not path.is_file():
+        return None
+    ran, now = nbformat.read(path, as_version=4), nbformat.reads(chapter.instructor, as_version=4)
+    same = [(cell.id, cell.source) for cell in ran.cells] == [(cell.id, cell.source) for cell in now.cells]
+    live = any("application/vnd.jupyter.widget-view+json" in data for data in _outputs(ran))
+    return ran if same and not live else None
+
+
+def _outputs(notebook: Any) -> Iterator[dict]:
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            yield output.get("data", {})
+
+
+def stage(house: House, chapters: tuple[Built, ...], source: Path) -> None:
+    """Everything that sphinx reads, in `source`: pages, chapters, the reference, and plotly.js."""
+    import nbformat
+    import plotly
+
+    shutil.rmtree(source, ignore_errors=True)
+    shutil.copytree(house.root / "docs", source)
+    for name in ("CHANGELOG.md", "CONTRIBUTING.md"):
+        write_whole(source / name.lower(), _without_local_links((house.root / name).read_text("utf-8")))
+    for chapter in chapters:
+        write_whole(
+            source / "notebooks" / f"{chapter.name}.ipynb", nbformat.writes(page(house, chapter)) + "\n"
+        )
+    for path, text in reference(house.root / "course_utils").items():
+        write_whole(source / "api" / path, text)
+    shutil.copy(Path(plotly.__file__).parent / "package_data" / "plotly.min.js", source / "_static")
+
+
+def reference(package: Path) -> dict[str, str]:
+    """Pages of the reference for autodoc to fill in: one a package, its modules in order; and their index."""
+    pages = {}
+    for folder in sorted(one.parent for one in package.glob("*/__init__.py")):
+        paths = sorted(path for path in folder.rglob("*.py") if "cases" not in path.parts)
+        names = [
+            _module(path, package.parent)
+            for path in paths
+            if path.name != "__init__.py" or path.parent == folder
+        ]
+        title = f"{package.name}.{folder.name}"
+        parts = [f"{name}\n{'-' * len(name)}\n\n.. automodule:: {name}\n   :members:\n" for name in names[1:]]
+        # The package itself only says what its modules are for: its names are theirs.
+        about = f".. automodule:: {title}\n   :no-index:\n"
+        pages[f"{folder.name}.rst"] = f"{title}\n{'=' * len(title)}\n\n{about}\n" + "\n".join(parts)
+    links = "\n".join(name.removesuffix(".rst") for name in pages)
+    pages["index.md"] = f"# Library\n\n```{{toctree}}\n:maxdepth: 1\n\n{links}\n```\n"
+    return pages
+
+
+def _module(path: Path, root: Path) -> str:
+    parts = path.relative_to(root).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def page(house: House, chapter: Built) -> Any:
+    """The chapter as its page shows it."""
+    import nbformat
+
+    notebook, ran = nbformat.reads(chapter.student, as_version=4), executed(house, chapter)
+    if ran is None:
+        raise ValueError(f"{chapter.name} has no run that fits it: `course run` it with --frontend static")
+    outputs = {cell.id: cell.get("outputs", []) for cell in ran.cells}
+    repository = house.repository()
+    for cell in notebook.cells:
+        if cell.id == "course-badges":
+            here = f"[Open in Colab]({colab_url(repository, chapter.name)})"
+            there = f"[Open in Binder]({binder_url(repository, chapter.name)})"
+            cell.source = f"{here} · {there}"
+        elif cell.id == "course-setup":
+            cell.metadata["tags"] = [*cell.metadata.get("tags", []), "hide-input"]
+        elif cell.cell_type == "code" and not _WITHOUT_OUTPUTS & set(cell.metadata.get("tags", [])):
+            cell.outputs = outputs[cell.id]
+    # The title is the page's first heading, the links to Colab and Binder stand below it.
+    badges, header, *rest = notebook.cells
+    notebook.cells = [header, badges, *rest]
+    return notebook
+
+
+def _without_local_links(text: str) -> str:
+    """Links to files of the repository become their text: the site has other places."""
+    return re.sub(r"\[([^\]]+)\]\((?!https?://|#)[^)]+\)", r"\1", text)

@@ -1,0 +1,53 @@
+"""Sphinx reads this in build/site-source, where `make site` has put the pages and the chapters beside it."""
+
+import re
+from importlib import metadata
+
+project = "Cost Optimization & Scaling"
+author = copyright = "The Unit 5.4 authors"
+release = metadata.version("course-utils")
+
+extensions = ["myst_nb", "sphinx.ext.autodoc"]
+myst_enable_extensions = ["colon_fence", "deflist"]
+myst_heading_anchors = 3
+nb_execution_mode = "off"  # the chapters bring their outputs
+nb_merge_streams = True
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+autodoc_inherit_docstrings = False
+add_module_names = False
+suppress_warnings = ["ref.python"]  # a type's short name that two packages use
+
+
+html_theme = "sphinx_book_theme"
+html_title = "Cost Optimization & Scaling"
+html_static_path = ["_static"]
+html_css_files = ["course.css"]
+html_theme_options = {"use_download_button": False, "use_fullscreen_button": False, "home_page_in_toc": True}
+html_context = {"default_mode": "light"}  # the figures are drawn on white
+html_favicon = "_static/favicon.svg"
+html_show_sourcelink = False
+html_copy_source = False
+
+
+_CODE = re.compile(r"(`[^`]+`)")
+
+
+def plain(app, what, name, thing, options, lines):
+    """Docstrings are written to be read as they stand: code in `single` ticks, all other signs mean themselves."""
+    paragraphs = "\n".join(lines).strip().split("\n\n")
+    lines[:] = "\n\n".join(map(_paragraph, paragraphs)).split("\n")
+
+
+def _paragraph(text):
+    if re.search(
+        r"^(\s|- |\d+\. )|\s{3,}\S", text, re.MULTILINE
+    ):  # laid out by its writer: a list, a table, code
+        return "::\n\n" + "\n".join("    " + line for line in text.splitlines())
+    parts = _CODE.split(text)
+    return "".join(f"`{part}`" if part[:1] == "`" else re.sub(r"([*|_\\`])", r"\\\1", part) for part in parts)
+
+
+def setup(app):
+    app.connect("autodoc-process-docstring", plain)
