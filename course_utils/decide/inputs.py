@@ -4,7 +4,7 @@ The roads that they make are those of chapter 11: a commercial model's API, an o
 quality, that open model on an endpoint run for you, and on machines that you rent.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING
 
@@ -54,7 +54,7 @@ class Inputs:
     api_team: engineers, as shares of `engineers`, that the easier roads take; building them takes the same share.
     """
 
-    requests_per_day: float = _input(100_000, 50_000, 200_000, "per day", ends=(100, 1e8))
+    requests_per_day: float = _input(100_000, 50_000, 200_000, "per day", ends=(10, 1e8))
     growth_per_month: float = _input(0.04, 0.0, 0.10, "share", ends=(-0.1, 0.3))
     input_tokens: float = _input(1155, 900, 1500, "tokens", _AZURE)
     output_tokens: float = _input(211, 150, 300, "tokens", _AZURE)
@@ -135,45 +135,47 @@ def moved(inputs: Inputs, changes: Mapping[str, float]) -> Inputs:
     return replace(inputs, **changes)
 
 
-def draws(inputs: Inputs, count: int = 64, seed: int = 0) -> list[Inputs]:
+def draws(inputs: Inputs, count: int = 64, seed: int = 0, held: Collection[str] = ()) -> list[Inputs]:
     """Inputs drawn from their ranges, each apart from the others: the default is the median, the ends 10 and 90 %.
 
     A normal with one width below the median and another above, cut at two standard deviations; points of a Sobol
     sequence, so that few do. A range that your own value has left moves along with it, by the same ratio or step.
+    held: names of inputs that you know; they keep their value.
     """
     from scipy.special import ndtri
     from scipy.stats import qmc
 
+    if unknown := set(held) - set(ranges()):
+        raise ValueError(f"held has {sorted(unknown)[0]!r}; inputs with a range are {', '.join(ranges())}")
     names = list(ranges())
     points = qmc.Sobol(len(names), seed=seed).random(count)
     z = np.clip(ndtri(np.clip(points, 1e-6, 1 - 1e-6)), -2, 2) / ndtri(0.9)
     values = {}
     for number, (name, (low, high)) in enumerate(shifted_ranges(inputs).items()):
-        middle = getattr(inputs, name)
-        width = np.where(z[:, number] < 0, middle - low, high - middle)
-        value = middle + z[:, number] * width
-        values[name] = value if ranges()[name][0] < 0 else np.maximum(value, min(low, middle) / 2)
-    values["load_at_peak"] = np.minimum(values["load_at_peak"], 1.0)
-    values["peak_to_mean"] = np.maximum(values["peak_to_mean"], 1.0)
+        if name in held:
+            continue
+        middle, ends = getattr(inputs, name), search_ends()[name]
+        value = middle + z[:, number] * np.where(z[:, number] < 0, middle - low, high - middle)
+        values[name] = np.clip(value, min(ends[0], middle), max(ends[1], middle))
     return [
         replace(inputs, **{name: float(value[row]) for name, value in values.items()}) for row in range(count)
     ]
 
 
 def shifted_ranges(inputs: Inputs) -> dict[str, tuple[float, float]]:
-    """Ranges around the values that these inputs have: as wide, in ratio, as around the defaults."""
+    """Ranges around the values that these inputs have, as wide in ratio as around the defaults.
+
+    A rate of change that may be negative keeps the ratio of 1 + rate; a share whose default is 0 keeps the step.
+    """
     result = {}
-    for one in fields(inputs):
-        if "range" not in one.metadata:
-            continue
-        low, high = one.metadata["range"]
-        value, usual = getattr(inputs, one.name), one.default
-        if low > 0 and value > 0:
-            result[one.name] = (value * low / usual, value * high / usual)
+    for name, (low, high) in ranges().items():
+        value, usual = getattr(inputs, name), getattr(Inputs, name)
+        if search_ends()[name][0] < 0:
+            result[name] = tuple((1 + value) * (1 + end) / (1 + usual) - 1 for end in (low, high))
+        elif usual:
+            result[name] = (value * low / usual, value * high / usual)
         else:
-            result[one.name] = (value + min(low - usual, 0), value + max(high - usual, 0))
-            if low >= 0:
-                result[one.name] = (max(result[one.name][0], 0.0), result[one.name][1])
+            result[name] = (value + low, value + high)
     return result
 
 

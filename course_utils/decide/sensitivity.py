@@ -26,9 +26,10 @@ class Tipping:
     turns_at: float | None
 
     def __str__(self) -> str:
+        name = self.name.replace("_", " ")
         if self.turns_at is None:
-            return f"{self.name}: no value turns the decision"
-        return f"{self.name}: turns at {short_number(self.turns_at)} (now {short_number(self.base)})"
+            return f"{name}: no value turns the decision"
+        return f"{name}: turns at {short_number(self.turns_at)} (now {short_number(self.base)})"
 
 
 def tipping_points(

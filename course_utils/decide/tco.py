@@ -107,14 +107,16 @@ def bands(
     count: int = 64,
     seed: int = 0,
     among: Collection[str] = (),
+    held: Collection[str] = (),
 ) -> tuple[dict[str, Band], dict[str, float]]:
     """Cumulative cost of each road as a band, and in what share of the draws each is the cheapest in the end.
 
     among: roads that may win, where limits exclude the others; all of them if none is named.
+    held: inputs that aren't drawn, because you know or move them.
     """
     sums: dict[str, list[np.ndarray]] = {}
     wins: dict[str, float] = {}
-    for drawn in draws(inputs, count, seed):
+    for drawn in draws(inputs, count, seed, held):
         roads = roads_of(drawn, commercial, open_api)
         workload = drawn.workload()
         ends = {}

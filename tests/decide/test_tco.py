@@ -52,6 +52,21 @@ def test_what_you_change_is_yours():
     assert list(table.index[table.says == "yours"]) == ["engineers"]
 
 
+def test_what_you_hold_is_not_drawn():
+    held, free = draws(Inputs(engineers=2), 32, held=["engineers"]), draws(Inputs(engineers=2), 32)
+    assert {one.engineers for one in held} == {2}
+    assert [one.salary_usd_per_year for one in held] == [one.salary_usd_per_year for one in free]
+    with pytest.raises(ValueError, match="held has 'spare'"):
+        draws(Inputs(), held=["spare"])
+
+
+def test_holding_inputs_narrows_the_band():
+    drawn, _ = bands(Inputs(), COMMERCIAL_PRICE, OPEN_PRICE, 32)
+    held, _ = bands(Inputs(), COMMERCIAL_PRICE, OPEN_PRICE, 32, held=["requests_per_day", "growth_per_month"])
+    for name, band in drawn.items():
+        assert held[name].hi_usd[-1] - held[name].lo_usd[-1] < band.hi_usd[-1] - band.lo_usd[-1]
+
+
 def test_drawn_inputs_have_the_default_in_their_middle_and_the_ranges_at_their_ends():
     drawn = draws(Inputs(), 512)
     for name, (low, high) in ranges().items():
@@ -67,6 +82,20 @@ def test_drawn_inputs_have_the_default_in_their_middle_and_the_ranges_at_their_e
 def test_a_range_moves_along_with_your_own_value():
     values = [one.requests_per_day for one in draws(Inputs(requests_per_day=1000), 256)]
     assert np.quantile(values, [0.1, 0.5, 0.9]) == pytest.approx([500, 1000, 2000], rel=0.06)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"api_change_per_year": -0.8, "growth_per_month": -0.05, "peak_to_mean": 1.0, "engineers": 0.0},
+        {"api_change_per_year": 0.2, "growth_per_month": 0.2, "peak_to_mean": 8.0, "load_at_peak": 1.0},
+        {"requests_per_day": 1.0, "cached_share": 1.0, "batch_share": 1.0},
+    ],
+)
+def test_inputs_far_from_the_defaults_are_drawn_within_what_can_be(changed):
+    found, wins = bands(Inputs(months=6, **changed), COMMERCIAL_PRICE, OPEN_PRICE, 16)
+    assert sum(wins.values()) == pytest.approx(1)
+    assert all(np.isfinite(band.hi_usd).all() for band in found.values())
 
 
 def test_a_name_that_is_no_input_is_refused():
