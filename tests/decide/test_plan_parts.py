@@ -170,7 +170,7 @@ def test_losses_of_llama_8b_are_its_own_published_ones():
     found = variants.quality_of(model("Llama-3.1-8B"), precision("int4"))
     assert found.loss == pytest.approx(0.011)
     assert found.evidence == variants.PUBLISHED
-    assert "OpenLLM v1" in found.basis
+    assert "OpenLLM v1" in found.basis[0]
 
 
 def test_llama_2_has_a_published_perplexity():
@@ -185,7 +185,7 @@ def test_a_model_without_a_figure_gets_the_worst_indirect_one_and_says_which():
     int8 = variants.quality_of(model("Qwen3-8B"), precision("int8"))
     assert int8.evidence == variants.SMALL
     assert int8.lo < int8.loss < int8.hi
-    assert "SmolLM2" in int8.basis
+    assert "SmolLM2" in int8.basis[0]
 
 
 def test_what_nobody_measured_is_unknown_and_stays_so_with_more_changes():
@@ -247,6 +247,7 @@ def test_a_cached_prefix_is_written_once_and_read_after():
         ("meta-llama/Meta-Llama-3.1-8B-Instruct-Turbo", True),
         ("@cf/meta/llama-3.1-8b-instruct-fp8", True),
         ("llama-3.1-8b-instant", True),
+        ("meta-llama/llama-3.1-8b-instruct-bf16", True),
         ("NousResearch/Hermes-2-Pro-Llama-3-8B", False),
         ("meta-llama/llama-3-8b-instruct", False),
         ("meta-llama/Llama-3.1-70B-Instruct", False),

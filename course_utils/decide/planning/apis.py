@@ -5,6 +5,7 @@ about it is listed, and is yours to measure before you sign.
 Taught in: chapter 12.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
@@ -24,6 +25,7 @@ _KEPT_S = 300.0
 # Words that hosts add to a model's name for a tier of service, and those that name a precision.
 _SERVED = frozenset({"instant", "lite", "fast", "versatile"})
 _STATED = {"fp8": "fp8", "bf16": "bf16", "awq": "int4", "fp4": "fp4", "int8": "int8"}
+_PRECISION = re.compile(rf"[-_ ]({'|'.join(_STATED)})\b")
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,8 @@ def is_model(listed: str, name: str) -> bool:
 
 @cache
 def _bare(name: str) -> str:
-    kept = [word for word in words(name.split(":")[0]) if word not in _SERVED]
+    plain = _PRECISION.sub("", name.casefold().split(":")[0])
+    kept = [word for word in words(plain) if word not in _SERVED]
     return spellings("-".join(kept))[-1] if kept else ""
 
 

@@ -39,10 +39,17 @@ class Trial:
     hit_share: float
     concurrency: float
     most_at_once: int
+    preempted: bool
 
     def holds(self, short_share: float = 0.0) -> bool:
         """Whether enough requests are in time, if those that come while instances are short are all late."""
         return self.in_time * (1 - short_share) >= 1 - MAY_MISS
+
+    @property
+    def is_late_first(self) -> bool:
+        """Whether first tokens are late and later ones in time, though no request lost its place."""
+        enough = 1 - MAY_MISS
+        return self.ttft_in_time < enough <= self.tpot_in_time and not self.preempted
 
     @property
     def in_time(self) -> float:
@@ -78,8 +85,8 @@ class Trials:
 
     def _trial(self, one, limit, routing, factor, replicas, scaler) -> Trial:
         free = self._made.get((id(one), None, routing, factor, replicas, scaler))
-        if free is not None and limit is not None and free.most_at_once <= limit:
-            return free  # the limit is never reached
+        if free is not None and limit is not None and (free.most_at_once <= limit or free.is_late_first):
+            return free  # the limit is never reached, or would make those wait longer that wait too long
         key = (id(one), limit, routing, factor, replicas, scaler)
         if key not in self._made:
             self.count += 1
@@ -120,7 +127,8 @@ class Trials:
             tpot_in_time=float(np.mean(tpot <= asked.tpot_s)) if len(tpot) else 1.0,
             hit_share=outcome.hit_share,
             concurrency=_p95(in_flight),
-            most_at_once=int(in_flight.max()),
+            most_at_once=int(in_flight.max(initial=0)),
+            preempted=bool(outcome.preemptions.any()),
         )
 
 
@@ -182,33 +190,43 @@ def smallest(
     holds: Callable[[Trial], bool],
     least: int,
     most: int,
-    worth: Callable[[int], bool],
     busy: float = 0.0,
 ) -> Sized | Stopped:
-    """The smallest number of replicas from `least` to `most` that holds, as long as it is worth looking.
+    """The smallest number of replicas from `least` to `most` that holds, by doubling the step, then halving.
 
     `busy`: replicas that are at work on average, whatever happens; far above it, more must help or nothing does.
     """
     failed, step, last = least - 1, 1, None
     replicas = least
-    while True:
-        if not worth(replicas):
-            return Stopped("dearer", replicas, last)
-        trial = trial_of(replicas)
-        if holds(trial):
-            break
-        if replicas >= most or (last and replicas > 4 * busy + 2 and trial.in_time < last.in_time + _HELPS):
+    while not holds(trial := trial_of(replicas)):
+        helped = last is None or trial.in_time >= last.in_time + _HELPS
+        if replicas >= most or (replicas > 4 * busy + 2 and not helped):
             return Stopped("never", replicas, trial)
         failed, last = replicas, trial
         replicas, step = min(replicas + step, most), step * 2
-    while replicas - failed > 1:
-        middle = (failed + replicas) // 2
+    return _halved(trial_of, holds, failed, trial)
+
+
+def smaller(
+    trial_of: Callable[[int], Trial], holds: Callable[[Trial], bool], least: int, most: int
+) -> Sized | Stopped:
+    """The smallest number from `least` to `most`, where more isn't worth it: if `most` doesn't hold, fewer don't."""
+    trial = trial_of(most)
+    if not holds(trial):
+        return Stopped("dearer", most + 1, trial)
+    return _halved(trial_of, holds, least - 1, trial)
+
+
+def _halved(trial_of, holds, failed: int, held: Trial) -> Sized:
+    """Between a number that fails, or that can't hold, and one that holds."""
+    while held.use.peak - failed > 1:
+        middle = (failed + held.use.peak) // 2
         tried = trial_of(middle)
         if holds(tried):
-            replicas, trial = middle, tried
+            held = tried
         else:
             failed = middle
-    return Sized(trial)
+    return Sized(held)
 
 
 def autoscaled(
@@ -220,7 +238,7 @@ def autoscaled(
     """An autoscaler that holds where `fixed` is the smallest fixed fleet that does: on requests per replica, from the
     number at which the fixed fleet holds in its busy moments, downwards."""
     replicas = fixed.use.peak
-    if replicas <= max(least, 1):
+    if replicas <= least:
         return Stopped("nothing", replicas, fixed)
     trial = None
     for share in _TARGETS:

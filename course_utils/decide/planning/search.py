@@ -1,22 +1,31 @@
 """From thousands of candidates to those worth simulating: by the least that each can cost, cheapest first.
 
-A candidate is passed over only when the least that it can cost is no less than what a confirmed one of its model and
-precision does cost. Everything cheaper has been simulated by then, so the winner, and the cheapest of each precision,
-are those of an exhaustive search. Beyond them, each way that is shown is simulated in its most promising setting.
+A candidate is passed over only when the least that it can cost is no less than what a confirmed one does cost: of its
+own way, so that it is a worse setting of the same, or of all that is wanted. Everything cheaper has been simulated by
+then, which is why the winner is that of an exhaustive search.
 Taught in: chapter 12.
 """
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from course_utils.decide.planning.candidates import Candidates, Replica, Requirements, Space
-from course_utils.decide.planning.confirming import Sized, Stopped, Trial, Trials, autoscaled, smallest
+from course_utils.decide.planning.confirming import (
+    Sized,
+    Stopped,
+    Trial,
+    Trials,
+    autoscaled,
+    smaller,
+    smallest,
+)
 from course_utils.decide.planning.demand import Demand, demand
 from course_utils.decide.planning.screening import Floors, floors
-from course_utils.decide.planning.supply import Bill, Use
+from course_utils.decide.planning.supply import Bill, Supply, Use
 
 Way = tuple[str, str, str, str]
 
@@ -116,10 +125,7 @@ class Search:
         self._hopeless: set[tuple[int, int]] = set()
 
     def run(self, top: int, progress: Callable[[int, int], None] | None = None) -> None:
-        """Until the cheapest of each model and precision is sure, and `top` ways have a fleet that holds.
-
-        Of a way that has one, more settings are tried only where they could beat the best of their class.
-        """
+        """Until the cheapest of each model and precision, and the `top` cheapest ways, are sure."""
         still_open = np.flatnonzero(self.bounds.broken == OPEN)
         order = still_open[np.argsort(self.bounds.least_usd[still_open], kind="stable")]
         for done, at in enumerate(order.tolist()):
@@ -135,7 +141,8 @@ class Search:
         """Below how many US dollars a month this candidate would change the result."""
         way = self.way_of(at)
         best_of_class = self._best_of_class.get(way[:2], math.inf)
-        return best_of_class if way in self._settled else max(self._wanted_usd, best_of_class)
+        wanted = max(self._wanted_usd, best_of_class)
+        return min(self.best.get(way, best_of_class), wanted) if way in self._settled else wanted
 
     def way_of(self, at: int) -> Way:
         """What people call another way to do it: model, precision, chip, and how it is paid."""
@@ -156,8 +163,7 @@ class Search:
             self._settled.add(way)
         if isinstance(result, Stopped):
             self.stopped[at] = result
-            trial = result.trial
-            if result.kind == "never" and not supply.scaled and trial.ttft_in_time < trial.tpot_in_time:
+            if result.kind == "never" and result.trial.is_late_first:
                 self._hopeless.add((int(self.candidates.replica[at]), int(self.candidates.routing[at])))
             return
         bill = supply.bill(self.month_of(result.trial))
@@ -172,32 +178,29 @@ class Search:
         one, supply = self._replica(at), self.candidates.supply_of(at)
         limit = self.candidates.batch_limits[self.candidates.batch_limit[at]]
         routing = self.candidates.routings[self.candidates.routing[at]]
-        busy = float(
-            self.bounds.floors.busy_replicas[self.candidates.replica[at], self.candidates.batch_limit[at]]
-        )
-        least = max(1, math.ceil(busy * min(factor, 1.0) - 1e-9))
+        place = self.candidates.replica[at], self.candidates.batch_limit[at]
+        busy = float(self.bounds.floors.busy_replicas[place]) * min(factor, 1.0)
+        most = self.space.most_replicas
+        least = min(max(1, math.ceil(busy - 1e-9)), most)
 
-        def bill_of(replicas: int) -> Bill:
-            return supply.bill(Use.fixed(replicas))
+        def trial_of(replicas: int) -> Trial:
+            return self.trials.fixed(one, limit, routing, replicas, factor)
 
-        fixed = smallest(
-            lambda replicas: self.trials.fixed(one, limit, routing, replicas, factor),
-            lambda trial: trial.holds(0.0 if supply.scaled else bill_of(trial.use.peak).short_share),
-            min(least, self.space.most_replicas),
-            self.space.most_replicas,
-            (lambda _: True)
-            if supply.scaled
-            else (lambda replicas: bill_of(replicas).usd_per_month < worth_usd),
-            busy,
-        )
-        if isinstance(fixed, Stopped) or not supply.scaled:
+        if not supply.scaled:
+            holds = partial(_holds_at, supply)
+            if math.isinf(worth_usd):
+                return smallest(trial_of, holds, least, most, busy)
+            worth = _most_worth(supply, worth_usd, most)
+            return smaller(trial_of, holds, least, worth) if worth >= least else Stopped("dearer", least)
+        fixed = smallest(trial_of, Trial.holds, least, most, busy)
+        if isinstance(fixed, Stopped):
             return fixed
-        start = fixed.trial.use.peak
+        start, floor = fixed.trial.use.peak, least_scaled(self.asked)
         scaled = autoscaled(
             lambda scaler: self.trials.scaled(one, limit, routing, scaler, start, factor),
             Trial.holds,
             fixed.trial,
-            least_scaled(self.asked),
+            floor,
         )
         if isinstance(scaled, Sized) and self.month_of(scaled.trial).mean >= start:
             return Stopped("nothing", start, scaled.trial)
@@ -212,3 +215,23 @@ class Search:
         replicas = np.clip(np.ceil(use.mean * load - 1e-9), use.floor, use.peak).astype(int)
         counts = np.bincount(replicas, minlength=use.peak + 1)
         return Use(tuple(counts / counts.sum()), use.floor)
+
+
+def _holds_at(supply: Supply, trial: Trial) -> bool:
+    """Whether a fleet of so many holds where instances may be taken away."""
+    return trial.holds(supply.bill(trial.use).short_share)
+
+
+def _most_worth(supply: Supply, worth_usd: float, most: int) -> int:
+    """The most replicas that cost less than `worth_usd` a month; 0 where one costs as much."""
+    low, high = 0, 1
+    while high <= most and supply.bill(Use.fixed(high)).usd_per_month < worth_usd:
+        low, high = high, high * 2
+    high = min(high, most + 1)
+    while high - low > 1:
+        middle = (low + high) // 2
+        if supply.bill(Use.fixed(middle)).usd_per_month < worth_usd:
+            low = middle
+        else:
+            high = middle
+    return low
