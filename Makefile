@@ -2,7 +2,7 @@
 PYTHON ?= python3
 DEV = @$(PYTHON) scripts/dev.py
 
-.PHONY: help lab test check notebooks run audit scoreboard site format test-colab test-binder bench fit pins clean
+.PHONY: help lab test check notebooks run audit scoreboard site instructor format test-colab test-binder bench fit pins clean
 
 help:        ; $(DEV) help
 lab:         ; $(DEV) lab $(LAB_ARGS)
@@ -13,6 +13,7 @@ run:         ; $(DEV) run $(CHAPTERS)
 audit:       ; $(DEV) audit
 scoreboard:  ; $(DEV) scoreboard
 site:        ; $(DEV) site
+instructor:  ; $(DEV) instructor $(or $(COURSE),class) --pack $(or $(PACK),instructor)
 format:      ; $(DEV) format
 test-colab:  ; $(DEV) test-colab
 test-binder: ; $(DEV) test-binder

@@ -225,6 +225,7 @@ def test(arguments):
     """run every test (make test TEST_ARGS="tests/estimate -x")"""
     python = ensure_environment()
     ensure_browser(python)
+    ensure_sandbox()
     replace_process([python, "-m", "pytest", *arguments])
 
 
@@ -258,6 +259,11 @@ def site(arguments):
 def scoreboard(arguments):
     """write docs/scoreboard.md and the README's table: predicted, measured, published"""
     replace_process([ensure_environment(), "-m", "course_utils.cli", "scoreboard", *arguments])
+
+
+def instructor(arguments):
+    """make nbgrader's course folder in class/ (make instructor PACK=folder COURSE=folder)"""
+    replace_process([ensure_environment(), "-m", "course_utils.cli", "instructor", *arguments])
 
 
 def format(arguments):
@@ -337,6 +343,7 @@ VERBS = (
     run,
     audit,
     scoreboard,
+    instructor,
     format,
     test_colab,
     test_binder,
@@ -367,6 +374,17 @@ def ensure_browser(python):
             "  Debian: apt install chromium    macOS: brew install --cask chromium    Windows: Google Chrome",
             flush=True,
         )
+
+
+def ensure_sandbox():
+    """The tests of grading want bubblewrap, as `course grade` does."""
+    if shutil.which("bwrap") and shutil.which("prlimit"):
+        return
+    print(
+        "The tests of grading need bubblewrap, and will fail until it is installed:\n"
+        "  Debian, Ubuntu: sudo apt install bubblewrap    elsewhere: grading needs Linux",
+        flush=True,
+    )
 
 
 def quiet(command):

@@ -1,7 +1,11 @@
 """Grade everybody: on all cores by joblib, on a Ray cluster by its backend, from where the last run stopped."""
 
+import os
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 from course_utils.grading.answers import lab_of
@@ -50,13 +54,32 @@ def grade_class(
     count = 0
     with backend(on_ray):
         run = joblib.Parallel(n_jobs=jobs, batch_size=1, return_as="generator_unordered")
-        for graded in run(joblib.delayed(grader.grade)(place) for place in list(waiting())):
+        for graded in run(joblib.delayed(grade_one)(grader, place, os.getpid()) for place in list(waiting())):
             results.add(graded)
             if feedback is not None:
                 write_feedback(feedback, graded, grader.lab)
             count += 1
             done(graded)
     return count
+
+
+def grade_one(grader: Grader, place: Place, main_pid: int) -> Graded:
+    """`grader.grade` in a process of its own that ends with the main one, also when that is killed."""
+    if os.getppid() == main_pid:
+        end_with(main_pid)
+    return grader.grade(place)
+
+
+@cache
+def end_with(parent_pid: int) -> None:
+    """From now on this process watches its parent. joblib's workers outlive a killed one by minutes."""
+
+    def watch() -> None:
+        while os.getppid() == parent_pid:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 @contextmanager
