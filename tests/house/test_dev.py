@@ -203,9 +203,11 @@ def test_ci_runs_the_tests_and_both_other_environments_and_stops_at_the_first_fa
     ]
 
 
-def test_ci_installs_chromium_only_where_it_is_missing():
+def test_ci_installs_chromium_and_bubblewrap_only_where_they_are_missing():
     lines = (ROOT / ".ci" / "run").read_text("utf-8").splitlines()
-    begin, end = lines.index("if ! command -v chromium >/dev/null; then"), lines.index("fi")
+    for program, package in (("chromium", "chromium"), ("bwrap", "bubblewrap")):
+        assert f"command -v {program} >/dev/null || missing+=({package})" in lines
+    begin, end = lines.index("if (( ${#missing[@]} )); then"), lines.index("fi")
     asks = [number for number, line in enumerate(lines) if "apt-get" in line]
-    assert any("install" in lines[number] and "chromium" in lines[number] for number in asks)
+    assert any("install" in lines[number] and '"${missing[@]}"' in lines[number] for number in asks)
     assert all(begin < number < end for number in asks)
