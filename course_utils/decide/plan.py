@@ -117,7 +117,7 @@ def plan(
     search = Search(found, bounds, asked, space, Trials(asked, requirements, seed))
     search.run(top, progress)
     options = [*_fleets(search, requirements, top), *_apis(asked, requirements, space)]
-    options.sort(key=lambda one: (_ORDER.index(one.verdict), one.usd_per_month.value))
+    options.sort(key=lambda one: (_ORDER.index(one.verdict), one.usd_per_month.value, one.tpot_p95_ms.value))
     return Plan(
         asked=asked,
         requirements=requirements,
@@ -134,7 +134,10 @@ def plan(
 def _fleets(search: Search, requirements: Requirements, top: int) -> list[Option]:
     """The best candidate of each way, the first `top` with intervals. An autoscaler is a setting of on demand."""
     best: dict[tuple, Found] = {}
-    for one in sorted(search.found.values(), key=lambda one: (one.bill.usd_per_month, one.at)):
+    by_cost = sorted(
+        search.found.values(), key=lambda one: (one.bill.usd_per_month, one.sized.trial.tpot_p95_s)
+    )
+    for one in by_cost:
         *what, kind = search.way_of(one.at)
         best.setdefault((*what, "on demand" if kind == "autoscaled" else kind), one)
     return [

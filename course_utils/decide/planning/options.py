@@ -6,8 +6,6 @@ Taught in: chapter 12.
 import math
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from course_utils.decide.planning.apis import ApiOffer
 from course_utils.decide.planning.candidates import Candidates, Replica, Requirements
 from course_utils.decide.planning.confirming import Stopped
@@ -218,12 +216,12 @@ def _known(value: float | None) -> Figure:
 
 
 def no_worse(one: Option, other: Option) -> bool:
-    """Whether `one` is cheaper than `other` and as good in everything that is known of both."""
-    if not one.usd_per_month.value < other.usd_per_month.value or one.quality.loss is None:
-        return False
-    pairs = [
-        (one.ttft_p95_ms.value, other.ttft_p95_ms.value),
-        (one.tpot_p95_ms.value, other.tpot_p95_ms.value),
-        (one.quality.loss, np.inf if other.quality.loss is None else other.quality.loss),
-    ]
-    return all(mine <= yours for mine, yours in pairs)
+    """Whether `one` is as good as `other` in everything, cost included, and better in something."""
+    mine, yours = _merits(one), _merits(other)
+    return all(a <= b for a, b in zip(mine, yours, strict=True)) and mine != yours
+
+
+def _merits(one: Option) -> tuple[float, ...]:
+    """What there is to compare, the less the better; infinite where it isn't known."""
+    figures = (one.usd_per_month.value, one.ttft_p95_ms.value, one.tpot_p95_ms.value, one.quality.loss)
+    return tuple(math.inf if figure is None or math.isnan(figure) else figure for figure in figures)

@@ -29,7 +29,8 @@ def why_option(one: Option, plan: "Plan") -> str:
     if better is not None:
         less = one.usd_per_month.value - better.usd_per_month.value
         rank = plan.options.index(better) + 1
-        return f"dominated by #{rank}, which costs {less:,.0f} USD less and is no slower and no worse"
+        cost = f"costs {less:,.0f} USD less" if less >= 0.5 else "costs as much"
+        return f"dominated by #{rank}, which {cost} and is no slower and no worse"
     return f"{_compared(one, first)}in return {_advantages(one, first)}"
 
 
