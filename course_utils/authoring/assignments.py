@@ -32,6 +32,7 @@ CONFIG = f"""\
 # nbgrader's settings for this folder; `course instructor` wrote them once, and leaves them to you from then on.
 c = get_config()
 c.CourseDirectory.course_id = "unit-5-4"
+c.Exchange.root = "exchange"  # hand out and collect through your LMS, or set nbgrader's shared folder here
 c.ClearSolutions.code_stub = {CODE_STUB!r}
 """
 

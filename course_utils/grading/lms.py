@@ -31,9 +31,7 @@ def fill_roster(roster: Path, marks: Path, out: Path, lab_id: str, column: str =
     if column not in names:
         choices = ", ".join(repr(name) for name in names if name.endswith(")")) or "none"
         raise ValueError(f"column={column!r} is not in {roster}; name the assignment's own, of: {choices}")
-    scores = {one: row for one, row in read_marks(marks).items() if row.get("assignment") == lab_id}
-    if not scores:
-        raise ValueError(f"{marks} has no marks for {lab_id}")
+    scores = read_marks(marks, lab_id)
     maximum = max(float(row["max_score"]) for row in scores.values())
     said, used = [], set()
     for row in rows:

@@ -149,9 +149,12 @@ def from_json(text: str) -> Graded:
     return Graded(**found)
 
 
-def read_marks(path: Path) -> dict[str, dict[str, str]]:
-    """A table of marks by student: ours, or the one that `nbgrader export` writes."""
+def read_marks(path: Path, lab_id: str) -> dict[str, dict[str, str]]:
+    """A lab's marks by student, from our table or the one that `nbgrader export` writes. ValueError for neither."""
     rows = list(csv.DictReader(io.StringIO(path.read_text("utf-8-sig"))))
-    if not rows or not {"student_id", "score", "max_score"} <= rows[0].keys():
-        raise ValueError(f"{path} has no columns student_id, score and max_score")
-    return {row["student_id"].removeprefix("'"): row for row in rows}
+    if not rows or not {"assignment", "student_id", "score", "max_score"} <= rows[0].keys():
+        raise ValueError(f"{path} has no rows with assignment, student_id, score and max_score")
+    found = {row["student_id"].removeprefix("'"): row for row in rows if row["assignment"] == lab_id}
+    if not found:
+        raise ValueError(f"{path} has no marks for {lab_id}")
+    return found

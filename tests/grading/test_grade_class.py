@@ -90,7 +90,7 @@ def graded_class(tmp_path_factory):
 
 def test_everybody_is_marked_fairly(graded_class):
     _, out, *_ = graded_class
-    marks = read_marks(out)
+    marks = read_marks(out, "ch01")
     assert len(marks) == 40
     for number, row in enumerate(marks[f"student{one:02}"] for one in range(40)):
         kind = list(KINDS)[number % 10]
@@ -133,7 +133,7 @@ def test_only_what_changed_is_marked_again(graded_class):
     assert "40 submissions, 1 marked in this run" in said, errors
     after = rows_in(out.with_suffix(".sqlite"))
     assert {student for student in after if after[student] != before[student]} == {"student06"}
-    assert read_marks(out)["student06"]["score"] == "6"
+    assert read_marks(out, "ch01")["student06"]["score"] == "6"
 
 
 def test_two_runs_at_once_are_refused(room):
@@ -175,7 +175,7 @@ def test_without_a_sandbox_it_refuses_unless_told_to_trust(room):
     assert not (room.folder / "g.csv").exists()
     trusting = course(*command, "--trust-submissions", PATH="/nowhere")
     assert trusting.communicate(timeout=120)[1] == ""
-    assert read_marks(room.folder / "g.csv")["ada"]["score"] == "6"
+    assert read_marks(room.folder / "g.csv", "ch01")["ada"]["score"] == "6"
 
 
 def test_check_says_what_can_be_graded_and_gives_no_marks(room):
