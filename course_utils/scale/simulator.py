@@ -32,7 +32,7 @@ def simulate(traffic: Traffic, fleet: Fleet, *, seed: int = 0) -> Outcome:
     machines = 4 * fleet.most_replicas + 256
     while machines <= MOST_MACHINES:
         sim = _prepared(traffic, fleet, seed, machines)
-        run(sim)
+        run(records.Sim(sim))
         if sim.tally[0]["machines"] < machines:
             return _outcome(traffic, fleet, sim)
         machines *= 8
@@ -55,7 +55,7 @@ def _check_contexts(traffic: Traffic, fleet: Fleet) -> None:
         )
 
 
-def _prepared(traffic: Traffic, fleet: Fleet, seed: int, machines: int) -> records.Sim:
+def _prepared(traffic: Traffic, fleet: Fleet, seed: int, machines: int) -> records.Arrays:
     """All arrays of a run, at its start."""
     requests = np.zeros(len(traffic), records.REQUEST)
     requests["arrived_s"] = traffic.arrived_s
@@ -72,12 +72,14 @@ def _prepared(traffic: Traffic, fleet: Fleet, seed: int, machines: int) -> recor
     tally = np.zeros(1, records.TALLY)
     tally["left"], tally["wanted"], tally["sample_every"] = len(traffic), fleet.replicas, 1
     tally["next_change_s"] = np.inf
+    replicas = np.zeros(places + 1, records.REPLICA)
+    replicas["boundary_s"], replicas["lowest"] = np.inf, settings["blocks"]
     tally["capacity"] = np.iinfo(np.int64).max
     times = fleet.step_times
     market = fleet.failures.capacity
     links = np.full((3, len(traffic), 2), records.NONE, np.int64)
     prefixes = (len(ids) - without) if fleet.prefix_cache else 0
-    return records.Sim(
+    return records.Arrays(
         settings=settings,
         tally=tally,
         decode_s=np.array(times.decode_s, float),
@@ -89,7 +91,7 @@ def _prepared(traffic: Traffic, fleet: Fleet, seed: int, machines: int) -> recor
         list_ends=np.full(((places + 1) * len(levels) + 2, 2), records.NONE, np.int64),
         retry_s=np.empty(len(traffic) if fleet.retries.limit else 0),
         retry_of=np.empty(len(traffic) if fleet.retries.limit else 0, np.int64),
-        replicas=np.zeros(places + 1, records.REPLICA),
+        replicas=replicas,
         up=np.zeros(places, np.int64),
         seats=np.zeros((places, times.max_running), records.SEAT),
         new_blocks=np.zeros((places, times.block_tokens), np.int64),
@@ -135,6 +137,7 @@ def _settings(traffic: Traffic, fleet: Fleet, seed: int, levels: int) -> np.ndar
         "moves": failures.moves,
         "replaced": failures.replaced,
         "routing": POLICIES.index(routing.policy),
+        "central": routing.policy == "central",
         "by_tenant": routing.key == "tenant",
         "least": fleet.replicas,
         "most": fleet.most_replicas,
@@ -166,7 +169,7 @@ def _settings(traffic: Traffic, fleet: Fleet, seed: int, levels: int) -> np.ndar
     return settings
 
 
-def _outcome(traffic: Traffic, fleet: Fleet, sim: records.Sim) -> Outcome:
+def _outcome(traffic: Traffic, fleet: Fleet, sim: records.Arrays) -> Outcome:
     tally, machines = sim.tally[0], sim.machines[: sim.tally[0]["machines"]]
     requests = sim.requests
     return Outcome(

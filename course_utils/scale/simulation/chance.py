@@ -4,7 +4,7 @@ import numpy as np
 
 from course_utils.scale.simulation.jit import jit
 
-ROUTE, ROUTE_AGAIN, BACKOFF, LIFE, KILL, HASH = range(6)
+ROUTE, ROUTE_AGAIN, BACKOFF, LIFE, KILL, HASH = np.arange(6)
 
 
 @jit

@@ -28,18 +28,13 @@ class _Note(event.Listener):
         pass
 
 
-def _entry(digest: str):
-    def run(sim):
-        if digest == "":
-            return
-        loop.run(sim)
-
+def _compiled(run):
     try:
-        return numba.njit(cache=True)(run)
+        return numba.njit(cache=True, error_model="numpy")(run)
     except RuntimeError:  # no folder can be written to: each process compiles for itself
-        return numba.njit(run)
+        return numba.njit(error_model="numpy")(run)
 
 
-run = _entry(hashlib.sha256(b"".join(path.read_bytes() for path in _SOURCES)).hexdigest())
+run = _compiled(loop.entry(hashlib.sha256(b"".join(path.read_bytes() for path in _SOURCES)).hexdigest()))
 event.register("numba:compile", _Note())
 __all__ = ["Sim", "run"]

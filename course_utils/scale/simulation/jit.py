@@ -1,8 +1,8 @@
-"""How this package's functions are compiled: divisions as numpy does them, and no copy of theirs on disk.
+"""How this package's functions are compiled: to be called by each other only, so without a way in from Python.
 
-Only the entry is cached, with all that it calls inside (`compiled`).
+Divisions are as numpy does them. The one way in is in `compiled`, and only that is kept on disk.
 """
 
 import numba
 
-jit = numba.njit(error_model="numpy")
+jit = numba.njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)

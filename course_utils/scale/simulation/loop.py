@@ -14,41 +14,66 @@ from course_utils.scale.simulation.records import (
     EMPTY,
     LONGEST_SERIES,
     NONE,
+    SHED,
     STARTING,
+    TIMED_OUT,
 )
 from course_utils.scale.simulation.requests import (
+    assign,
     enter,
     fail_rest,
     kill,
-    open_gateway,
-    timed_out,
-    waited_too_long,
+    limit_reached,
 )
-from course_utils.scale.simulation.route import CENTRAL
 from course_utils.scale.simulation.scaling import tick
 from course_utils.scale.simulation.steps import advance, cross_boundary
 
-CHANGE, KILLED, MARKET, ARRIVAL, RETRY, WAIT_LIMIT, TIMEOUT, TICK, SAMPLE = range(9)
+CHANGE, KILLED, MARKET, ARRIVAL, RETRY, WAIT_LIMIT, TIMEOUT, TICK, SAMPLE = np.arange(9)
 
 
-@jit
-def run(sim):
-    """Run until every request has ended, or the table of machines is full."""
-    tally = sim.tally[0]
-    for _ in range(tally.wanted):
-        launch(sim, 0.0, 0.0)
-    while tally.left > 0 and tally.machines < len(sim.machines):
-        kind, now_s = next_event(sim)
-        if kind < ARRIVAL or kind > TIMEOUT or sim.settings[0].routing == CENTRAL:
-            advance_all(sim, now_s)
-            if tally.left == 0:
-                break
-        happen(sim, kind, now_s)
-    for r in range(len(sim.replicas) - 1):
-        if sim.replicas[r].state != EMPTY:
-            machine = sim.machines[sim.replicas[r].machine]
-            machine.ended_s = max(tally.last_s, machine.launched_s)
-            machine.busy_s = sim.replicas[r].busy_s
+def entry(digest: str):
+    """`run(sim)`, until every request has ended or the table of machines is full. See `compiled` for the digest."""
+
+    def run(sim):
+        if digest == "":
+            return
+        tally = sim.tally[0]
+        for _ in range(tally.wanted):
+            launch(sim, 0.0, 0.0)
+        while tally.left > 0 and tally.machines < len(sim.machines):
+            kind, now_s = next_event(sim)
+            if kind < ARRIVAL or kind > TIMEOUT or sim.settings[0].central == 1:
+                advance_all(sim, now_s)
+                if tally.left == 0:
+                    break
+            if kind == ARRIVAL:
+                i = tally.arrived
+                tally.arrived += 1
+                enter(sim, i, now_s)
+            elif kind == RETRY:
+                i = heap_pop(sim.retry_s, sim.retry_of, tally.retrying)
+                tally.retrying -= 1
+                enter(sim, i, now_s)
+            elif kind == WAIT_LIMIT or kind == TIMEOUT:
+                which = len(sim.list_ends) - (2 if kind == WAIT_LIMIT else 1)
+                i = sim.list_ends[which, FIRST]
+                advance(sim, sim.requests[i].place, now_s)
+                if sim.list_ends[which, FIRST] == i:  # it hasn't been started or finished meanwhile
+                    limit_reached(sim, i, now_s, SHED if kind == WAIT_LIMIT else TIMED_OUT)
+            elif kind == TICK:
+                tick(sim, now_s)
+            elif kind == SAMPLE:
+                sample(sim, now_s)
+            else:
+                change(sim, kind, now_s)
+            assign(sim, now_s)
+        for r in range(len(sim.replicas) - 1):
+            if sim.replicas[r].state != EMPTY:
+                machine = sim.machines[sim.replicas[r].machine]
+                machine.ended_s = max(tally.last_s, machine.launched_s)
+                machine.busy_s = sim.replicas[r].busy_s
+
+    return run
 
 
 @jit
@@ -86,52 +111,15 @@ def timeout_of(sim, i):
 
 
 @jit
-def happen(sim, kind, now_s):
-    tally = sim.tally[0]
-    if kind == ARRIVAL:
-        tally.arrived += 1
-        enter(sim, tally.arrived - 1, now_s)
-    elif kind == RETRY:
-        i = heap_pop(sim.retry_s, sim.retry_of, tally.retrying)
-        tally.retrying -= 1
-        enter(sim, i, now_s)
-    elif kind == WAIT_LIMIT:
-        which = len(sim.list_ends) - 2
-        i = sim.list_ends[which, FIRST]
-        advance_place(sim, i, now_s)
-        if sim.list_ends[which, FIRST] == i:
-            waited_too_long(sim, i, now_s)
-    elif kind == TIMEOUT:
-        which = len(sim.list_ends) - 1
-        i = sim.list_ends[which, FIRST]
-        advance_place(sim, i, now_s)
-        if sim.list_ends[which, FIRST] == i:
-            timed_out(sim, i, now_s)
-    elif kind == CHANGE:
-        change(sim, now_s)
-    elif kind == KILLED:
-        tally.kills += 1
-        if tally.up > 0:
-            draw = uniform(sim.settings[0].seed, KILL, tally.kills, 0)
-            kill(sim, sim.up[int(draw * tally.up)], now_s)
-    elif kind == MARKET:
-        market(sim, now_s)
-    elif kind == TICK:
-        tick(sim, now_s)
-    else:
-        sample(sim, now_s)
-
-
-@jit
 def advance_all(sim, until_s):
     """All replicas; while requests wait at the gateway, boundary by boundary in order of time, for who takes them."""
     gateway = len(sim.replicas) - 1
-    while sim.replicas[gateway].waiting > 0:
-        first = 0
-        for r in range(1, gateway):
-            if sim.replicas[r].boundary_s < sim.replicas[first].boundary_s:
-                first = r
-        if sim.replicas[first].boundary_s >= until_s:
+    while sim.settings[0].central == 1 and sim.replicas[gateway].waiting > 0:
+        first, first_s = NONE, until_s
+        for r in range(gateway):
+            if sim.replicas[r].boundary_s < first_s:
+                first, first_s = r, sim.replicas[r].boundary_s
+        if first == NONE:
             return
         cross_boundary(sim, first)
     for r in range(gateway):
@@ -139,40 +127,52 @@ def advance_all(sim, until_s):
 
 
 @jit
-def advance_place(sim, i, now_s):
-    if sim.requests[i].place < len(sim.replicas) - 1:
-        advance(sim, sim.requests[i].place, now_s)
+def change(sim, kind, now_s):
+    """A replica is ready, or comes to its end; or another number of machines can be had."""
+    tally = sim.tally[0]
+    if kind == MARKET:
+        tally.capacity = sim.capacity[tally.capacity_events]
+        tally.capacity_events += 1
+    elif kind == KILLED:
+        tally.kills += 1
+    elif started(sim, now_s):
+        return
+    while True:
+        r = doomed(sim, kind, now_s)
+        if r == NONE:
+            break
+        kill(sim, r, now_s)
+        if kind != MARKET:
+            return
+    adjust(sim, now_s)
 
 
 @jit
-def change(sim, now_s):
-    """One replica is ready, or has come to its end."""
+def started(sim, now_s):
     for r in range(len(sim.replicas) - 1):
         if sim.replicas[r].state == STARTING and sim.replicas[r].ready_s == now_s:
             make_ready(sim, r)
-            open_gateway(sim, now_s)
-            return
-    for r in range(len(sim.replicas) - 1):
-        if sim.replicas[r].state != EMPTY and sim.replicas[r].dies_s == now_s:
-            kill(sim, r, now_s)
-            return
+            return True
+    return False
 
 
 @jit
-def market(sim, now_s):
-    """Another number of machines can be had. The youngest go first."""
+def doomed(sim, kind, now_s):
+    """Who dies of it: whose life ends now, one at random, or the youngest of those that are too many."""
     tally = sim.tally[0]
-    tally.capacity = sim.capacity[tally.capacity_events]
-    tally.capacity_events += 1
-    while tally.billed > tally.capacity:
-        youngest = NONE
-        for r in range(len(sim.replicas) - 1):
-            if sim.replicas[r].state != EMPTY and (
-                youngest == NONE or sim.replicas[r].machine > sim.replicas[youngest].machine
-            ):
-                youngest = r
-        kill(sim, youngest, now_s)
-    adjust(sim, now_s)
+    if kind == KILLED and tally.up > 0:
+        return sim.up[int(uniform(sim.settings[0].seed, KILL, tally.kills, 0) * tally.up)]
+    found = NONE
+    for r in range(len(sim.replicas) - 1):
+        replica = sim.replicas[r]
+        if replica.state == EMPTY:
+            continue
+        if kind == CHANGE and replica.dies_s == now_s and replica.state != STARTING:
+            return r
+        if kind == MARKET and tally.billed > tally.capacity:
+            if found == NONE or replica.machine > sim.replicas[found].machine:
+                found = r
+    return found
 
 
 @jit

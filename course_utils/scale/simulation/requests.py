@@ -13,14 +13,13 @@ from course_utils.scale.simulation.records import (
     NONE,
     SHED,
     STARTING,
-    TIMED_OUT,
     WAITING,
 )
-from course_utils.scale.simulation.route import CENTRAL, pick
+from course_utils.scale.simulation.route import pick
 from course_utils.scale.simulation.steps import (
-    advance,
     clear_seat,
     first_waiting,
+    forget_limit,
     forget_timeout,
     leave_queue,
     stop,
@@ -30,7 +29,7 @@ from course_utils.scale.simulation.steps import (
 
 @jit
 def enter(sim, i, now_s):
-    """An attempt reaches the router: it is queued somewhere, or shed."""
+    """An attempt reaches the router, and is queued at the gateway until `assign` finds it a place at this moment."""
     tally, settings, q = sim.tally[0], sim.settings[0], sim.requests[i]
     q.attempts += 1
     q.entered_s = now_s
@@ -39,43 +38,58 @@ def enter(sim, i, now_s):
         tally.wanted = 1
         tally.down_ticks = 0
         adjust(sim, now_s)
-    place = pick(sim, i, now_s)
     gateway = len(sim.replicas) - 1
-    if place != gateway:
-        advance(sim, place, now_s)
-    limit = settings.queue_limit * (max(tally.up, 1) if place == gateway else 1)
-    if sim.replicas[place].waiting >= limit:
+    stays = settings.central == 1 or tally.up == 0
+    if stays and sim.replicas[gateway].waiting >= settings.queue_limit * max(tally.up, 1):
         attempt_ends(sim, i, now_s, SHED)
         return
+    q.entering = 1 - stays
     if settings.timeout_s < np.inf:
         push_last(sim.timeout_links, sim.list_ends, len(sim.list_ends) - 1, i)
     if settings.longest_wait_s < np.inf:
         push_last(sim.wait_links, sim.list_ends, len(sim.list_ends) - 2, i)
         q.limited = 1
-    queue(sim, i, place, now_s)
+    queue(sim, i, gateway)
 
 
 @jit
-def queue(sim, i, place, now_s):
-    """To the end of its priority's queue, and wake who idles."""
-    q, gateway = sim.requests[i], len(sim.replicas) - 1
+def queue(sim, i, place):
+    """To the end of its priority's queue."""
+    q, at = sim.requests[i], sim.replicas[place]
     q.state, q.place = WAITING, place
     push_last(sim.queue_links, sim.list_ends, place * sim.settings[0].levels + q.level, i)
-    sim.replicas[place].waiting += 1
-    sim.replicas[place].prompt_tokens += q.input
-    if place != gateway:
-        wake(sim, place, now_s)
-        return
-    for at in range(sim.tally[0].up):
-        if sim.replicas[sim.up[at]].boundary_s == np.inf:
-            wake(sim, sim.up[at], now_s)
-            return
+    at.waiting += 1
+    at.prompt_tokens += q.input
 
 
 @jit
 def wake(sim, r, now_s):
+    """Who idles crosses a boundary at this moment, once all else of this moment has happened."""
     if sim.replicas[r].boundary_s == np.inf:
         sim.replicas[r].boundary_s = now_s
+
+
+@jit
+def assign(sim, now_s):
+    """Who is at the gateway gets a place, if any replica is up. With a central queue, idle replicas come and look."""
+    tally, settings = sim.tally[0], sim.settings[0]
+    gateway = len(sim.replicas) - 1
+    if settings.central == 1:
+        for at in range(tally.up if sim.replicas[gateway].waiting > 0 else 0):
+            wake(sim, sim.up[at], now_s)
+        return
+    while sim.replicas[gateway].waiting > 0 and tally.up > 0:
+        i = first_waiting(sim, gateway)
+        leave_queue(sim, i)
+        r = pick(sim, i, now_s)
+        if sim.requests[i].entering == 1 and sim.replicas[r].waiting >= settings.queue_limit:
+            forget_limit(sim, i)
+            forget_timeout(sim, i)
+            attempt_ends(sim, i, now_s, SHED)
+            continue
+        sim.requests[i].entering = 0
+        queue(sim, i, r)
+        wake(sim, r, now_s)
 
 
 @jit
@@ -117,34 +131,11 @@ def withdraw(sim, i):
 
 
 @jit
-def waited_too_long(sim, i, now_s):
+def limit_reached(sim, i, now_s, how):
+    """It has waited too long for the fleet, or taken too long for its client."""
     withdraw(sim, i)
     forget_timeout(sim, i)
-    attempt_ends(sim, i, now_s, SHED)
-
-
-@jit
-def timed_out(sim, i, now_s):
-    withdraw(sim, i)
-    forget_timeout(sim, i)
-    attempt_ends(sim, i, now_s, TIMED_OUT)
-
-
-@jit
-def open_gateway(sim, now_s):
-    """A replica is up: those that waited at the gateway for any are routed; with a central queue the replica looks."""
-    gateway = len(sim.replicas) - 1
-    if sim.settings[0].routing == CENTRAL:
-        if sim.replicas[gateway].waiting > 0:
-            for at in range(sim.tally[0].up):
-                wake(sim, sim.up[at], now_s)
-        return
-    while sim.replicas[gateway].waiting > 0:
-        i = first_waiting(sim, gateway)
-        leave_queue(sim, i)
-        place = pick(sim, i, now_s)
-        advance(sim, place, now_s)
-        queue(sim, i, place, now_s)
+    attempt_ends(sim, i, now_s, how)
 
 
 @jit
@@ -186,10 +177,7 @@ def move(sim, i, now_s):
         forget_timeout(sim, i)
         attempt_ends(sim, i, now_s, FAILED)
         return
-    place = pick(sim, i, now_s)
-    if place != len(sim.replicas) - 1:
-        advance(sim, place, now_s)
-    queue(sim, i, place, now_s)
+    queue(sim, i, np.int64(len(sim.replicas) - 1))
 
 
 @jit

@@ -21,43 +21,36 @@ from course_utils.scale.simulation.steps import advance
 
 @jit
 def pick(sim, i, now_s):
-    """The place that request `i` goes to: a replica's, or the gateway's while none is up and where that is the
-    policy."""
+    """The replica that request `i` goes to, of those that are up; it has been brought to this moment."""
     tally, settings, q = sim.tally[0], sim.settings[0], sim.requests[i]
     policy, up = settings.routing, tally.up
-    if up == 0 or policy == CENTRAL:
-        return len(sim.replicas) - 1
     tally.turn += 1
-    if policy == ROUND_ROBIN:
-        return sim.up[(tally.turn - 1) % up]
+    turn, tries = tally.turn - 1, up
     if policy == CONSISTENT_HASH and (settings.by_tenant == 1 or q.prefix != NONE):
-        return highest_draw(sim, q.tenant if settings.by_tenant == 1 else q.prefix)
-    draw = q.attempts + q.moves
-    first = int(uniform(settings.seed, ROUTE, i, draw) * up)
-    if policy == RANDOM or policy == CONSISTENT_HASH:
-        return sim.up[first]
+        turn = highest_draw(sim, q.tenant if settings.by_tenant == 1 else q.prefix)
+    elif policy == RANDOM or policy == CONSISTENT_HASH or policy == POWER_OF_TWO:
+        turn = int(uniform(settings.seed, ROUTE, i, q.attempts + q.moves) * up)
     if policy == POWER_OF_TWO:
-        if up == 1:
-            return sim.up[0]
-        second = int(uniform(settings.seed, ROUTE_AGAIN, i, draw) * (up - 1))
-        second += second >= first
-        return less_loaded(sim, i, sim.up[first], sim.up[second], now_s)
-    best = sim.up[(tally.turn - 1) % up]
-    for at in range(1, up):
-        best = less_loaded(sim, i, best, sim.up[(tally.turn - 1 + at) % up], now_s)
+        tries = min(up, 2)
+    elif policy == ROUND_ROBIN or policy == RANDOM or policy == CONSISTENT_HASH:
+        tries = 1
+    best = sim.up[turn % up]
+    least = load(sim, q, best, now_s)
+    for at in range(1, tries):
+        if policy == POWER_OF_TWO:
+            at = 1 + int(uniform(settings.seed, ROUTE_AGAIN, i, q.attempts + q.moves) * (up - 1))
+        other = sim.up[(turn + at) % up]
+        its = load(sim, q, other, now_s)
+        if its < least:
+            best, least = other, its
     return best
 
 
 @jit
-def less_loaded(sim, i, r, other, now_s):
-    """The one with less of what the policy counts; `r` where they are equal."""
-    return other if load(sim, i, other, now_s) < load(sim, i, r, now_s) else r
-
-
-@jit
-def load(sim, i, r, now_s):
+def load(sim, q, r, now_s):
+    """What the policy counts."""
     advance(sim, r, now_s)
-    replica, settings, q = sim.replicas[r], sim.settings[0], sim.requests[i]
+    replica, settings = sim.replicas[r], sim.settings[0]
     if settings.routing == LEAST_TOKENS:
         return float(replica.prompt_tokens)
     if settings.routing == PREFIX_AFFINITY:
@@ -68,10 +61,11 @@ def load(sim, i, r, now_s):
 
 @jit
 def highest_draw(sim, key):
-    """Each place draws a number for the key, and the highest wins: a place lost moves only its own keys."""
-    best, most = sim.up[0], -1.0
+    """Which of those that are up: each place draws a number for the key, and the highest wins. So a place that is lost
+    moves only its own keys."""
+    best, most = 0, -1.0
     for at in range(sim.tally[0].up):
         draw = uniform(sim.settings[0].seed, HASH, key, sim.up[at])
         if draw > most:
-            best, most = sim.up[at], draw
+            best, most = at, draw
     return best

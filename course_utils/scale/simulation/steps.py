@@ -60,7 +60,11 @@ def cruise(sim, r, until_s):
     free. Times are added up step by step, so that the result is the same to the last bit.
     """
     replica, settings = sim.replicas[r], sim.settings[0]
-    if replica.stepping == 0 or sim.replicas[-1].waiting > 0 or replica.preempted == 1:
+    if (
+        replica.stepping == 0
+        or replica.preempted == 1
+        or (settings.central == 1 and sim.replicas[-1].waiting > 0)
+    ):
         return
     running, steps, free = replica.decoding, replica.steps, replica.free
     boundary_s, step_s, busy_s = replica.boundary_s, replica.step_s, replica.busy_s
@@ -272,9 +276,9 @@ def preempt(sim, r):
 
 @jit
 def next_waiting(sim, r):
-    """Who comes in next: the first of the highest priority here, then at the gateway."""
+    """Who comes in next: the first of the highest priority here, then in a central queue."""
     i = first_waiting(sim, r)
-    if i == NONE and sim.replicas[r].state == UP:
+    if i == NONE and sim.settings[0].central == 1 and sim.replicas[r].state == UP:
         i = first_waiting(sim, len(sim.replicas) - 1)
     return i
 
@@ -302,6 +306,11 @@ def leave_queue(sim, i):
 def stop_waiting(sim, i):
     """Out of the queue it is in, and out of the list of those whose wait is limited."""
     leave_queue(sim, i)
+    forget_limit(sim, i)
+
+
+@jit
+def forget_limit(sim, i):
     q = sim.requests[i]
     if q.limited == 1:
         remove(sim.wait_links, sim.list_ends, len(sim.list_ends) - 2, i)
