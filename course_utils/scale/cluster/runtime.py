@@ -15,7 +15,7 @@ import shutil
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -26,6 +26,7 @@ from course_utils.scale.cluster import processes
 SHARED_MEMORY = Path("/dev/shm")
 # Ray's own least is 75 MiB; nothing of ours goes through the object store.
 OBJECT_STORE_BYTES = 80_000_000
+START_TRIES = 4
 
 
 @dataclass(frozen=True)
@@ -130,20 +131,40 @@ def _started(ray, cpus: int | None, mark: str) -> Iterator[str]:
 
     atexit.register(stop)
     try:
-        with _quiet(), _bare_node():
-            ray.init(
-                num_cpus=max(2, cpus or os.cpu_count() or 1),
-                object_store_memory=OBJECT_STORE_BYTES,
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-                _node_ip_address="127.0.0.1",
-                _temp_dir=str(folder),
-                **_store_place(folder),
-            )
+        _start(ray, mark, cpus=max(2, cpus or os.cpu_count() or 1), folder=folder)
         yield ray.get_runtime_context().gcs_address
     finally:
         stop()
+
+
+class _TooBusyError(Exception):
+    """The node has not come up in time."""
+
+
+def _start(ray, mark: str, cpus: int, folder: Path) -> None:
+    """ray.init; again where the machine was too busy. A node dies whose agents aren't there after 15 s (2.60); under a
+    load of 10 on 2 cores they took 15 to 35."""
+    for tries_left in reversed(range(START_TRIES)):
+        try:
+            with _quiet(), _fit_for_one_node():
+                ray.init(
+                    num_cpus=cpus,
+                    object_store_memory=OBJECT_STORE_BYTES,
+                    include_dashboard=False,
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                    _node_ip_address="127.0.0.1",
+                    _temp_dir=str(folder),
+                    **_store_place(folder),
+                )
+            return
+        except Exception as error:
+            if not tries_left or not (
+                isinstance(error, _TooBusyError) or "timed out during startup" in str(error)
+            ):
+                raise
+            ray.shutdown()
+            processes.end(processes.marked(mark))
 
 
 def _store_place(folder: Path) -> dict:
@@ -160,20 +181,45 @@ def _store_place(folder: Path) -> dict:
 
 
 @contextlib.contextmanager
-def _bare_node() -> Iterator[None]:
-    """Without log monitor, dashboard and the scaler of nodes, which a single node has no use for: 240 MB (2.60) of a
-    machine that has 2 GB, and 5 s of its cores at each start. Ray has no switch for them in `ray.init`."""
-    from ray._private.node import Node
+def _fit_for_one_node() -> Iterator[None]:
+    """While Ray starts, three things that `ray.init` has no switch for (2.60).
 
-    unused = ("start_log_monitor", "start_monitor", "start_api_server")
-    kept = {name: getattr(Node, name) for name in unused if hasattr(Node, name)}
-    for name in kept:
-        setattr(Node, name, lambda node, **_: None)
+    Log monitor, dashboard and the scaler of nodes stay out: a single node has no use for them, and they take 240 MB
+    of a machine that has 2 GB, and seconds of its cores. So does the listener that prints a paragraph for each worker
+    that is killed, as chapters do on purpose. And a node that has died is not waited for.
+    """
+    from ray._private import node, services, worker
+
+    replaced = [(node.Node, f"start_{name}", _nothing) for name in ("log_monitor", "monitor", "api_server")]
+    replaced += [
+        (worker, "listen_error_messages", _nothing),
+        (services, "get_node", _while_alive(services.get_node)),
+    ]
+    kept = [(owner, name, getattr(owner, name)) for owner, name, _ in replaced]
+    for owner, name, function in replaced:
+        setattr(owner, name, function)
     try:
         yield
     finally:
-        for name, method in kept.items():
-            setattr(Node, name, method)
+        for owner, name, function in kept:
+            setattr(owner, name, function)
+
+
+def _nothing(*_, **__) -> None:
+    pass
+
+
+def _while_alive(get_node: Callable) -> Callable:
+    """Ray asks for its node until 30 s are over, also where the raylet, that would be it, has died meanwhile."""
+    import psutil
+
+    def get(*args, **kwargs):
+        for child in psutil.Process().children():
+            if child.name() == "raylet" and child.status() == psutil.STATUS_ZOMBIE:
+                raise _TooBusyError("Ray's node died while it started")
+        return get_node(*args, **kwargs)
+
+    return get
 
 
 def _base() -> Path:

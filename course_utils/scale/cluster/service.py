@@ -152,7 +152,8 @@ def serving(
     check_range("drain_s", drain_s, 0, 3600)
     engine = engine or EngineSettings()
     folder = Path(folder or data_path("tiny_lm"))
-    port = _port(port)
+    # In a cluster: where its Serve listens already, or will.
+    port = (port or 8000) if os.environ.get("RAY_ADDRESS") else free_port(port)
     began = time.monotonic()
     onnx_model(folder)  # made once, here, and not by each replica
     most = autoscale.most if autoscale else replicas
@@ -242,10 +243,8 @@ def _watched(service: Service) -> Iterator[None]:
         thread.join(timeout=2)
 
 
-def _port(asked: int) -> int:
-    """`asked`, where nobody has it; a free one for 0. Of a cluster 8000, where its Serve listens already, or will."""
-    if os.environ.get("RAY_ADDRESS"):
-        return asked or 8000
+def free_port(asked: int) -> int:
+    """`asked`, where nobody has it; any free one for 0. ValueError for one that is taken."""
     check_range("port", asked, 0, 65_535)
     with socket.socket() as probe:
         try:
