@@ -58,6 +58,11 @@ RECORDABLES: tuple[Recordable, ...] = (
         "SmolLM2 and the tiny model pruned by magnitude, Wanda, SparseGPT, 2:4 and whole parts: losses by window",
         "course_utils.compress.pruning_runs:cases",
     ),
+    Recordable(
+        "benchmark_lab",
+        "the lab's usual variants: losses of the tiny model, times and memory of random weights at real widths",
+        "course_utils.decide.benchmark.harness:cases",
+    ),
 )
 
 

@@ -5,7 +5,7 @@
     benchmark.recommend(table, limits, goal)                           # the best that keeps them, or what binds
 
 `variants` says what can be measured, `measuring` measures one, `harness` all of them, `results` reads the CSV,
-`pareto` and `recommend` decide, `capstone` draws a task from a seed and checks a recommendation.
+`pareto` and `choosing` decide, `capstone` draws a task from a seed and checks a recommendation.
 Taught in: chapter 12.
 """
 
@@ -22,14 +22,14 @@ _HOME = {
     "run": "harness",
     "dominators": "pareto",
     "front": "pareto",
-    "Impossible": "recommend",
-    "recommend": "recommend",
-    "verdicts": "recommend",
+    "Impossible": "choosing",
+    "recommend": "choosing",
+    "verdicts": "choosing",
     "Assessment": "capstone",
     "Task": "capstone",
     "assess": "capstone",
     "task": "capstone",
 }
-_MODULES = ("capstone", "harness", "measuring", "pareto", "results", "variants")
+_MODULES = ("capstone", "choosing", "harness", "measuring", "pareto", "results", "variants")
 __all__ = sorted([*_HOME, *_MODULES])
 __getattr__, __dir__ = front_door(__name__, _HOME, _MODULES)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from course_utils.decide.benchmark import recommend, results
+from course_utils.decide.benchmark import choosing, results
 from course_utils.decide.benchmark.variants import REFERENCE
 from course_utils.estimate.cost import self_hosted_usd_per_mtok
 from course_utils.measure.recorded import write_whole
@@ -97,7 +97,7 @@ def right_table(run: results.Run, asked: Task) -> pd.DataFrame:
     all, "nearest" for the variant that exceeds its worst limit least.
     """
     table = results.summary(run)
-    found = recommend.verdicts(table, asked.limits(table))
+    found = choosing.verdicts(table, asked.limits(table))
     found["usd_per_mtok"] = [
         self_hosted_usd_per_mtok(asked.usd_per_hour, one, asked.utilization) for one in table.tokens_per_s
     ]
@@ -189,7 +189,8 @@ def assess(benchmark: Path | str, table: Path | str, seed: int) -> Assessment:
 def remeasured(run: results.Run, name: str) -> float:
     """Largest difference between a variant's losses in the file and those measured now with its seed (nats a token).
 
-    Another processor rounds otherwise: honest files differ by 0.02 at most, for codes that fell on the other side.
+    Exactly 0 on the same machine and versions. Another processor rounds sums otherwise, and a code that lay between
+    two values may then fall on the other side: small differences in honest files are no proof of anything.
     """
     from course_utils.decide.benchmark.measuring import quality
 

@@ -12,6 +12,7 @@ Taught in: chapter 12, section 2.
 
 import contextlib
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 
 from course_utils.decide.benchmark import measuring, results
@@ -50,16 +51,17 @@ def run(
     partial = Partial(out.with_name(f"{out.name}.partial.jsonl"), terms_of(seed))
     left = [job for job in jobs(wanted, seed) if job[0] not in partial.rows]
     unable = {}
-    with _workers("sequential" if tier() == "gpu" else backend) as side_by_side, _bar(left, progress) as bar:
+    with (
+        _workers("sequential" if tier() == "gpu" else backend) as (side_by_side, alone),
+        _bar(left, progress) as bar,
+    ):
         scored = side_by_side([job for job in left if job[1] == "quality"])
-        timed = (row for job in left if job[1] == "speed" for row in side_by_side([job]))
-        for rows in (scored, timed):
-            for row in rows:
-                bar.update()
-                if "cannot" in row:
-                    unable[row["key"]] = row
-                else:
-                    partial.add(row)
+        for row in chain(scored, alone([job for job in left if job[1] == "speed"])):
+            bar.update()
+            if "cannot" in row:
+                unable[row["key"]] = row
+            else:
+                partial.add(row)
     made = results.write(out, wanted, {**partial.rows, **unable}, seed)
     partial.forget()
     return made
@@ -94,8 +96,12 @@ def measured(job: Job) -> dict:
 
 @contextlib.contextmanager
 def _workers(backend: str):
-    """A function from jobs to their rows, as they come; the processes behind it end with the block."""
+    """Two functions from jobs to their rows as they come: side by side, and alone, one after another.
+
+    The processes behind them end with the block, whatever ends it.
+    """
     from joblib import Parallel, delayed, effective_n_jobs, parallel_config
+    from joblib.externals.loky import get_reusable_executor
 
     # Two at least: with one, joblib would compute in this process, which had then torch and a model in it.
     count = -1 if backend == "ray" else max(2, int(usable_cores()))
@@ -115,11 +121,17 @@ def _workers(backend: str):
                 for at in range(0, len(work), size):
                     yield from pool(delayed(measured)(job) for job in work[at : at + size])
 
-            yield side_by_side
+            def alone(work: Sequence[Job]) -> Iterator[dict]:
+                if backend != "loky":
+                    yield from (row for job in work for row in side_by_side([job]))
+                    return
+                # One process in place of all: the others, idle, would hold 400 MB each beside the largest model.
+                one = get_reusable_executor(max_workers=1)
+                yield from (one.submit(measured, job).result() for job in work)
+
+            yield side_by_side, alone
     finally:
         if backend == "loky":
-            from joblib.externals.loky import get_reusable_executor
-
             get_reusable_executor().shutdown(wait=True, kill_workers=True)
 
 

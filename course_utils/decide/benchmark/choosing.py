@@ -49,9 +49,16 @@ class Recommendation:
     dropped: Mapping[str, str]
 
     def __str__(self) -> str:
-        others = [f"{name} needs {excess:+.0%} {self.goal}" for name, excess in self.beaten.items()]
-        others += [f"{name} breaks {limit}" for name, limit in self.dropped.items()]
-        return f"{self.variant}; " + "; ".join(others)
+        words = LIMITABLE[self.goal][0]
+        why = {
+            name: f"{words} {more:+.0%}" if more else f"same {words}, less sure quality"
+            for name, more in self.beaten.items()
+        }
+        why |= {name: f"breaks the limit on {LIMITABLE[limit][0]}" for name, limit in self.dropped.items()}
+        width = max(map(len, (self.variant, *why)))
+        return "\n".join(
+            [f"{self.variant:{width}}  chosen", *(f"{name:{width}}  {one}" for name, one in why.items())]
+        )
 
 
 def verdicts(table: pd.DataFrame, limits: Mapping[str, float]) -> pd.DataFrame:
