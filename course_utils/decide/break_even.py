@@ -56,11 +56,18 @@ def break_even_traffic(
     return crossings(saving, 1.0, most_requests_per_day)
 
 
-def crossings(saving: Callable[[float], float], low: float, high: float) -> BreakEven:
+def crossings(
+    saving: Callable[[float], float],
+    low: float,
+    high: float,
+    per_decade: int = GRID_PER_DECADE,
+    fine_points: int = FINE_POINTS,
+    tolerance: float = 1e-12,
+) -> BreakEven:
     """First and last crossing of a saving from below zero to zero or above: seen on a grid, then bisected."""
     if not 0 < low < high:
         raise ValueError(f"low={low!r}, high={high!r}: 0 < low < high is needed")
-    coarse = np.geomspace(low, high, max(2, int(GRID_PER_DECADE * np.log10(high / low)) + 1))
+    coarse = np.geomspace(low, high, max(2, int(per_decade * np.log10(high / low)) + 1))
     pays = _pays(saving, coarse)
     if pays.all():
         return BreakEven(0.0, 0.0)
@@ -69,13 +76,13 @@ def crossings(saving: Callable[[float], float], low: float, high: float) -> Brea
         return BreakEven(inf, inf)
     # One stair may turn the decision back within a coarse step: look again, closely, where it turns at all.
     fine = np.geomspace(
-        coarse[max(turns[0] - 1, 0)], coarse[min(turns[-1] + 2, coarse.size - 1)], FINE_POINTS
+        coarse[max(turns[0] - 1, 0)], coarse[min(turns[-1] + 2, coarse.size - 1)], fine_points
     )
     grid = np.unique(np.concatenate([coarse, fine]))
     pays = _pays(saving, grid)
     ups = np.flatnonzero(~pays[:-1] & pays[1:])
-    first = bisected(saving, *grid[ups[0] : ups[0] + 2]) if ups.size else inf
-    last = bisected(saving, *grid[ups[-1] : ups[-1] + 2]) if ups.size and pays[-1] else inf
+    first = bisected(saving, *grid[ups[0] : ups[0] + 2], tolerance) if ups.size else inf
+    last = bisected(saving, *grid[ups[-1] : ups[-1] + 2], tolerance) if ups.size and pays[-1] else inf
     return BreakEven(0.0 if pays[0] else first, last)
 
 
@@ -83,10 +90,10 @@ def _pays(saving: Callable[[float], float], grid: np.ndarray) -> np.ndarray:
     return np.array([saving(float(at)) >= 0 for at in grid])
 
 
-def bisected(saving: Callable[[float], float], below: float, above: float) -> float:
-    """Where the saving turns from negative (at `below`) to zero or more (at `above`), to a part in 10^12."""
+def bisected(saving: Callable[[float], float], below: float, above: float, tolerance: float = 1e-12) -> float:
+    """Where the saving turns from negative (at `below`) to zero or more (at `above`), to `tolerance` of it."""
     below, above = float(below), float(above)
-    while above - below > 1e-12 * above:
+    while above - below > tolerance * above:
         middle = (below + above) / 2
         if not below < middle < above:
             break

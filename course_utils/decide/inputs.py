@@ -5,7 +5,7 @@ quality, that open model on an endpoint run for you, and on machines that you re
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -130,8 +130,9 @@ def search_ends() -> dict[str, tuple[float, float]]:
 
 def moved(inputs: Inputs, changes: Mapping[str, float]) -> Inputs:
     """The same inputs with some of them changed. ValueError for a name that isn't one."""
-    if unknown := set(changes) - set(asdict(inputs)):
-        raise ValueError(f"changes has {sorted(unknown)[0]!r}; inputs are {', '.join(asdict(inputs))}")
+    names = [one.name for one in fields(inputs)]
+    if unknown := set(changes) - set(names):
+        raise ValueError(f"changes has {sorted(unknown)[0]!r}; inputs are {', '.join(names)}")
     return replace(inputs, **changes)
 
 

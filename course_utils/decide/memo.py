@@ -13,7 +13,7 @@ from pathlib import Path
 
 from course_utils.decide.inputs import Inputs
 from course_utils.decide.sensitivity import Tipping
-from course_utils.decide.tco import Comparison
+from course_utils.decide.tco import BreakEvenBand, Comparison
 
 _STYLE = """
 @page { size: A4; margin: 16mm }
@@ -94,12 +94,13 @@ def memo_of(
     rival: str,
     title: str = "Build or buy",
     today: date | None = None,
+    break_even: BreakEvenBand | None = None,
 ) -> Memo:
     """The page.
 
     wins: in what share of the drawn inputs each road is the cheapest of those allowed (from `tco.bands`). tipping:
-    what turns the decision between the winner and `rival`, nearest first. Where no road keeps every limit, the
-    verdict says which one binds.
+    what turns the decision between the winner and `rival`, nearest first. break_even: between the same two, as a
+    band. Where no road keeps every limit, the verdict says which one binds.
     """
     ranked, load = comparison.ranked, comparison.workload
     table = [("Road", "first month", "last month", "present cost", "cheapest in", "breaks")]
@@ -121,9 +122,13 @@ def memo_of(
     changed = tuple(f"{name} = {row.value:,.6g} {row.unit}" for name, row in own.iterrows())
     limits = tuple(f"{one.road}: {one.says}" for broken in comparison.broken.values() for one in broken)
     turns = tuple(str(one) for one in tipping if one.turns_at is not None)[:5]
+    sure = (f"with every input drawn: {break_even}",) if break_even else ()
     sections = (
         ("Asked", asked),
-        (f"What would have to be true for the {rival} to win", turns or ("no input alone turns it",)),
+        (
+            f"What would have to be true for the {rival} to win",
+            (turns or ("no input alone turns it",)) + sure,
+        ),
         ("Limits that roads break", limits or ("none",)),
         ("Your inputs", changed or ("none: every input is this course's default",)),
     )

@@ -9,15 +9,18 @@ Taught in: chapter 11.
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
+from math import inf
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from course_utils.decide.break_even import crossings
 from course_utils.decide.cash_flow import CashFlow, cash_flow_of
 from course_utils.decide.constraints import Breach, Limits, binding, breaches
 from course_utils.decide.demand import Workload
-from course_utils.decide.inputs import Inputs, draws, moved, roads_of
+from course_utils.decide.inputs import Inputs, draws, moved, roads_of, search_ends
 from course_utils.decide.roads import Road
 
 if TYPE_CHECKING:
@@ -144,3 +147,79 @@ def saving_usd(
         for name in (mine, theirs)
     }
     return cost[theirs] - cost[mine]
+
+
+@dataclass(frozen=True)
+class BreakEvenBand:
+    """Requests a day from which `mine` stays cheaper than `theirs`: one break-even a draw, smallest first.
+
+    Infinite: at no volume. 0: at every volume.
+    """
+
+    mine: str
+    theirs: str
+    requests_per_day: tuple[float, ...]
+
+    @property
+    def median(self) -> float:
+        return self._quantile(0.5)
+
+    @property
+    def lo(self) -> float:
+        return self._quantile(0.1)
+
+    @property
+    def hi(self) -> float:
+        return self._quantile(0.9)
+
+    @property
+    def never(self) -> float:
+        """Share of the draws without a break-even."""
+        return self.requests_per_day.count(inf) / len(self.requests_per_day)
+
+    def _quantile(self, share: float) -> float:
+        return float(np.quantile(self.requests_per_day, share, method="inverted_cdf"))
+
+    def __str__(self) -> str:
+        if self.median == inf:
+            return f"{self.mine} against {self.theirs}: no break-even in {self.never:.0%} of the draws"
+        top = f"{self.hi:,.0f}" if self.hi < inf else "never"
+        return (
+            f"{self.mine} against {self.theirs}: from {self.median:,.0f} requests a day "
+            f"(80 % interval {self.lo:,.0f} to {top})"
+        )
+
+
+def break_even_band(
+    inputs: Inputs,
+    mine: str,
+    theirs: str,
+    commercial: "ApiPrice",
+    open_api: "ApiPrice",
+    count: int = 32,
+    seed: int = 0,
+    held: Collection[str] = (),
+) -> BreakEvenBand:
+    """Break-even traffic under each of the drawn inputs: a band instead of one figure.
+
+    Searched more coarsely than by `break_even_traffic`, as a band allows: to about 1 %, where stairs cross twice.
+    """
+    low, high = search_ends()["requests_per_day"]
+    found = []
+    for drawn in draws(inputs, count, seed, {*held, "requests_per_day"}):
+        roads, workload = roads_of(drawn, commercial, open_api), drawn.workload()
+        saving = partial(_saving_at, roads[mine], roads[theirs], workload, drawn)
+        at = crossings(saving, low, high, per_decade=4, fine_points=2, tolerance=1e-3)
+        found.append(at.last_requests_per_day)
+    return BreakEvenBand(mine, theirs, tuple(sorted(found)))
+
+
+def _saving_at(
+    mine: Road, theirs: Road, workload: Workload, inputs: Inputs, requests_per_day: float
+) -> float:
+    there = replace(workload, requests_per_day=requests_per_day)
+    costs = [
+        cash_flow_of(road, there, inputs.months).present_usd(inputs.discount_per_year)
+        for road in (theirs, mine)
+    ]
+    return costs[0] - costs[1]

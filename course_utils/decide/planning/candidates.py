@@ -21,9 +21,8 @@ from course_utils.decide.planning.variants import Quality, quality_of
 from course_utils.estimate.deployment import Deployment, deployment
 from course_utils.estimate.memory import kv_bytes
 from course_utils.estimate.precision import precision
+from course_utils.scale.routing import POLICIES
 from course_utils.scale.step_times import kv_tokens
-
-ROUTINGS = ("least_outstanding", "round_robin", "prefix_affinity")
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,8 @@ class Requirements:
 @dataclass(frozen=True)
 class Space:
     """What may be combined. `chips` None: every GPU that has a price. `batch_limits`: sequences at once; None leaves it
-    to memory and engine. `apis` None: whoever hosts one of `models`; () none; or names as `api_price` takes them, or
+    to memory and engine. `routings`: any of `scale.routing.POLICIES`; prefix affinity counts only where prompts share
+    prefixes. `apis` None: whoever hosts one of `models`; () none; or names as `api_price` takes them, or
     `decide.planning.apis.Api` with the latency that you measured. `scores`: your own quality scores by "model",
     "model/precision" or "provider/model".
     """
@@ -80,7 +80,7 @@ class Space:
     tps: tuple[int, ...] = (1, 2, 4, 8)
     engine: str = "vllm"
     batch_limits: tuple[int | None, ...] = (None, 256, 64, 16)
-    routings: tuple[str, ...] = ROUTINGS
+    routings: tuple[str, ...] = ("least_outstanding", "prefix_affinity")
     prefix_cache: tuple[bool, ...] = (False, True)
     supplies: tuple[str, ...] = tuple(KINDS)
     providers: tuple[str, ...] | None = None
@@ -92,7 +92,7 @@ class Space:
         for name in ("models", "precisions", "kv_bits", "tps", "batch_limits", "routings", "prefix_cache"):
             if not getattr(self, name):
                 raise ValueError(f"{name} is empty: at least one is needed")
-        for name, known in (("supplies", KINDS), ("routings", ROUTINGS)):
+        for name, known in (("supplies", KINDS), ("routings", POLICIES)):
             if odd := [one for one in getattr(self, name) if one not in known]:
                 raise ValueError(f"{name} has {odd[0]!r}: there are {', '.join(known)}")
         for limit in self.batch_limits:

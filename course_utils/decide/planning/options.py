@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 from course_utils.decide.planning.apis import ApiOffer
 from course_utils.decide.planning.candidates import Candidates, Replica, Requirements
-from course_utils.decide.planning.confirming import Stopped
+from course_utils.decide.planning.confirming import Sized
 from course_utils.decide.planning.search import Found, Search
-from course_utils.decide.planning.supply import SPOT_ASSUMED
+from course_utils.decide.planning.supply import SPOT_ASSUMED, Use
 from course_utils.decide.planning.variants import OTHER, SMALL, Quality
 from course_utils.estimate.uncertainty import half_width, half_widths, interval
 from course_utils.estimate.work import labels
@@ -133,15 +133,16 @@ def _usd_interval(search: Search, found: Found, one: Replica) -> Figure:
     """The fleet sized anew with every step as slow, and as fast, as the 80 % interval of throughput has it."""
     engine, kind, load, family = _group(one, "max")
     factor = math.exp(half_width("out_tok_s_per_gpu", engine, kind, load, family))
-    supply, ends = search.candidates.supply_of(found.at), []
-    for slower in (1 / factor, factor):
-        sized = search.size(found.at, factor=slower)
-        ends.append(None if isinstance(sized, Stopped) else supply.bill(search.month_of(sized.trial)))
-    fast, slow = ends
-    bill = found.bill
-    lo = min(fast.lo, bill.lo) if fast else bill.lo
-    hi = max(slow.hi, bill.hi) if slow else math.inf
-    return Figure(bill.usd_per_month, lo, hi)
+    bill, supply = found.bill, search.candidates.supply_of(found.at)
+    fast = search.size(found.at, bill.usd_per_month, 1 / factor)
+    slow = search.size(found.at, factor=factor, at_least=found.sized.trial.use.floor or 1)
+    lo = supply.bill(search.month_of(fast.trial)).lo if isinstance(fast, Sized) else bill.lo
+    hi = math.inf
+    if isinstance(slow, Sized):
+        hi = supply.bill(search.month_of(slow.trial)).hi
+    elif slow.kind == "nothing":
+        hi = supply.bill(Use.fixed(slow.replicas)).hi
+    return Figure(bill.usd_per_month, min(lo, bill.lo), max(hi, bill.hi))
 
 
 def _over_budget(usd: float, requirements: Requirements) -> str:

@@ -173,15 +173,20 @@ class Search:
         costs = sorted(self.best.values())
         self._wanted_usd = costs[top - 1] if len(costs) >= top else math.inf
 
-    def size(self, at: int, worth_usd: float = math.inf, factor: float = 1.0) -> Sized | Stopped:
-        """The smallest fleet of this candidate that holds and costs less than `worth_usd`."""
+    def size(
+        self, at: int, worth_usd: float = math.inf, factor: float = 1.0, at_least: int = 1
+    ) -> Sized | Stopped:
+        """The smallest fleet of this candidate that holds and costs less than `worth_usd`, of `at_least` replicas.
+
+        `factor`: every step takes so many times as long.
+        """
         one, supply = self._replica(at), self.candidates.supply_of(at)
         limit = self.candidates.batch_limits[self.candidates.batch_limit[at]]
         routing = self.candidates.routings[self.candidates.routing[at]]
         place = self.candidates.replica[at], self.candidates.batch_limit[at]
         busy = float(self.bounds.floors.busy_replicas[place]) * min(factor, 1.0)
         most = self.space.most_replicas
-        least = min(max(1, math.ceil(busy - 1e-9)), most)
+        least = min(max(at_least, math.ceil(busy - 1e-9)), most)
 
         def trial_of(replicas: int) -> Trial:
             return self.trials.fixed(one, limit, routing, replicas, factor)
