@@ -11,6 +11,7 @@ Taught in: chapter 12, section 2.
 """
 
 import contextlib
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
@@ -143,11 +144,17 @@ def _cluster(backend: str):
         return
     from course_utils.scale.cluster.runtime import ray_runtime
 
+    log = logging.getLogger("ray.util.multiprocessing.pool")
+    before = log.level
     with ray_runtime():
         from ray.util.joblib import register_ray
 
         register_ray()
-        yield
+        log.setLevel(logging.ERROR)  # it warns of an argument that joblib always gives
+        try:
+            yield
+        finally:
+            log.setLevel(before)
 
 
 def _bar(work: Sequence, progress: bool):
