@@ -4,8 +4,8 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from functools import cache
+from itertools import islice
 from pathlib import Path
 
 from course_utils.grading.answers import lab_of
@@ -14,6 +14,7 @@ from course_utils.grading.grader import Graded, Grader, digest_of
 from course_utils.grading.results import Results
 from course_utils.grading.submissions import Place, find_submissions, read_submission, with_times
 
+RAY_BATCH = 64  # submissions; an interruption loses the marks of one batch
 MOST_LOOKED_AT = 20  # notebooks, for the lab that they belong to
 
 
@@ -41,26 +42,35 @@ def grade_class(
     """Grade what has not been graded; how many that were comes back.
 
     Each result is kept, and its feedback page written into the folder `feedback`, before the next is taken in.
-    jobs: processes, -1 for one per core. on_ray: on the cluster that Ray is connected to, whose machines must
-    see the submissions and the pack under the same paths.
+    jobs: processes, -1 for one per core. on_ray: on the cluster of RAY_ADDRESS, whose machines must see the
+    submissions and the pack under the same paths, or a Ray started here.
     """
+    waiting = [place for place in places if not results.has(place.student, digest_of(read_submission(place)))]
+    for graded in graded_as_they_come(grader, waiting, jobs, on_ray):
+        results.add(graded)
+        if feedback is not None:
+            write_feedback(feedback, graded, grader.lab)
+        done(graded)
+    return len(waiting)
+
+
+def graded_as_they_come(grader: Grader, places: Sequence[Place], jobs: int, on_ray: bool) -> Iterator[Graded]:
+    """Results in the order in which they are ready; on Ray, whose backend gives lists only, batch by batch."""
     import joblib
 
-    def waiting() -> Iterator[Place]:
-        for place in places:
-            if not results.has(place.student, digest_of(read_submission(place))):
-                yield place
+    tasks = (joblib.delayed(grade_one)(grader, place, os.getpid()) for place in places)
+    if not on_ray:
+        yield from joblib.Parallel(n_jobs=jobs, batch_size=1, return_as="generator_unordered")(tasks)
+        return
+    from course_utils.scale.cluster.runtime import ray_runtime
 
-    count = 0
-    with backend(on_ray):
-        run = joblib.Parallel(n_jobs=jobs, batch_size=1, return_as="generator_unordered")
-        for graded in run(joblib.delayed(grade_one)(grader, place, os.getpid()) for place in list(waiting())):
-            results.add(graded)
-            if feedback is not None:
-                write_feedback(feedback, graded, grader.lab)
-            count += 1
-            done(graded)
-    return count
+    with ray_runtime():
+        from ray.util.joblib import register_ray
+
+        register_ray()
+        with joblib.parallel_config("ray"), joblib.Parallel(n_jobs=jobs) as run:
+            while some := list(islice(tasks, RAY_BATCH)):
+                yield from run(some)
 
 
 def grade_one(grader: Grader, place: Place, main_pid: int) -> Graded:
@@ -80,16 +90,3 @@ def end_with(parent_pid: int) -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
-
-
-@contextmanager
-def backend(on_ray: bool) -> Iterator[None]:
-    if not on_ray:
-        yield
-        return
-    import joblib
-    from ray.util.joblib import register_ray
-
-    register_ray()
-    with joblib.parallel_config("ray"):
-        yield

@@ -216,3 +216,11 @@ def test_check_says_what_can_be_graded_and_gives_no_marks(room):
 def test_submissions_are_found_once_each(graded_class):
     room, *_ = graded_class
     assert len(find_submissions(room.submitted, "ch01")) == 40
+
+
+def test_class_is_graded_on_ray_with_the_same_marks(room):
+    places = [room.hand_in("ada"), room.hand_in("bob", g2="def product(a, b): return a + b")]
+    grader = room.grader()
+    with Results(room.folder / "grades.csv", grader) as results:
+        assert grade_class(grader, places, results, on_ray=True) == 2
+        assert {graded.student: graded.score for graded in results} == {"ada": 6.0, "bob": 4.0}
