@@ -563,6 +563,10 @@ for size, one in sizes.items():
     print(f"{size:16} {busiest:12,.0f} tokens in the busiest minute: {after}")
 print(published("OpenAI for gpt-5-mini, as quoted by Simon Willison", "2025-09-12"))
 
+# %% [markdown] id="limits-rate-meaning"
+# The middle firm fits, until it has grown: at 4 % a month its busiest minute passes tier 1's 500,000 tokens within
+# five months. A limit is compared with the peak, and with next year's.
+
 # %% [markdown] id="negotiate"
 # ## 6. Negotiate: what a commitment is worth
 #
@@ -675,7 +679,8 @@ for term in ("hourly", "month", "year"):
     by_token = decide.cash_flow_of(decide.Api("api", mini), chatty, 1).total_usd
     full = of_term.usd_per_unit_hour / (of_term.input_tokens_per_minute * 60 / 1e6) / mini.input_usd_per_mtok
     text = f"{bill:9,.0f} USD a month, {by_token:,.0f} by the token"
-    print(f"{term:7} {text}; must be {full:.0%} busy to break even ({published('Azure', of_term.as_of)})")
+    print(f"{term:7} {text}; must be {full:.0%} busy to break even")
+print(published("Microsoft (throughput) and archera (prices)", of_term.as_of))
 
 # %% [markdown] id="units-meaning"
 # Reserved by the month, the units cost what the tokens cost if they never rest; by the year they have to be busy 85 %
@@ -767,7 +772,10 @@ check("ch11.q6", copies_to_reserve)
 # %% id="decide-tornado"
 saving = partial(tco.saving_usd, case, "managed endpoint", "commercial API", commercial, open_model)
 swings = estimate.tornado(saving, case.numbers(), wanted.ranges())[:8]
-words = [bar.name.replace("_", " ").replace(" usd", "").replace(" per ", " / ") for bar in swings]
+words = [
+    bar.name.replace("api", "API").replace("_", " ").replace(" usd", "").replace(" per ", " / ")
+    for bar in swings
+]
 
 # %% id="decide-figure"
 bars = [
@@ -788,6 +796,37 @@ for one in tipping[:6]:
     print(one)
 never = [one.name for one in tipping if one.turns_at is None]
 print(f"{len(never)} inputs turn it nowhere, {never[0]} among them")
+
+# %% [markdown] id="decide-band"
+# The 151,690 requests a day in the first sentence hold if all else is as in the table. But all else isn't known: that
+# was section 3's point. So draw every input from its range, and work out the break-even of each draw: a **band**.
+#
+# **Predict.** Eight break-evens in ten lie within a factor of 1.5, of 10, or of 100?
+
+# %% id="decide-band-draws"
+trend = ("growth_per_month", "api_change_per_year")
+people = ("engineers", "endpoint_team", "api_team", "salary_usd_per_year", "build_engineer_months")
+known = {"nothing known": (), "growth, prices": trend, "growth, prices, team": (*trend, *people)}
+pair = ("managed endpoint", "commercial API", commercial, open_model)
+sure = {what: decide.break_even_band(case, *pair, held=names) for what, names in known.items()}
+for what, band in sure.items():
+    print(f"{what:20} {band.lo:7,.0f} to {band.hi:9,.0f} requests a day, median {band.median:7,.0f}")
+
+# %% id="decide-band-figure"
+volume = np.geomspace(1e4, 1e7, 121)
+lines = [
+    Line(what, volume, [100 * np.mean(np.array(band.requests_per_day) <= at) for at in volume])
+    for what, band in sure.items()
+]
+wide, *_, narrow = (band.hi / band.lo for band in sure.values())
+title = f"Break-even within a factor of {round(wide, -1):.0f}; of {narrow:.0f} where you know three things"
+note = f"32 draws each of the inputs of section 3, 80 % intervals; ranges {assumed()}"
+axes = {"x": "requests (per day)", "x_scale": "log", "y": "draws in which the endpoint is cheaper (%)"}
+show(View(title, lines, note), Chart(**axes))
+
+# %% [markdown] id="decide-band-meaning"
+# A break-even quoted without a band is a guess with six digits. And what narrows it isn't a better benchmark: it is
+# your own plan for growth and people, which nobody else can look up.
 
 # %% [markdown] id="explorer"
 # ### Move it yourself
@@ -862,7 +901,7 @@ choices = wanted.roads_of(case, commercial, open_model)
 final = tco.compare(choices, case.workload(), case.months, case.discount_per_year, allowed)
 _, wins = tco.bands(case, commercial, open_model, among=final.ranked)
 title = "Answers for our chat: build or buy?"
-page = decide.memo_of(final, case, wins, tipping, "managed endpoint", title)
+page = decide.memo_of(final, case, wins, tipping, "managed endpoint", title, break_even=sure["nothing known"])
 page.write(folder / "memo.html")  # prints on one page; .md works as well
 page
 
@@ -883,6 +922,7 @@ page
 # | Reserve by the layer | the first machine runs all day, the last one at noon |
 # | What falls is the price of quality | you get it only if you can change models |
 # | Name constraints, and by how much they bind | an impossible wish with a number can be negotiated |
+# | Quote a break-even with its band | growth, prices and people spread it over two powers of ten |
 # | Say what would have to be true | somebody can check it |
 #
 # Chapter 12 measures what this one took from tables: quality, speed and cost of variants, on your machine.

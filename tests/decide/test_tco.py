@@ -13,6 +13,8 @@ from course_utils.decide import (
     Inputs,
     Limits,
     bands,
+    break_even_band,
+    break_even_traffic,
     compare,
     memo_of,
     roads_of,
@@ -21,6 +23,7 @@ from course_utils.decide import (
 )
 from course_utils.decide.constraints import binding, peak_tokens_per_minute
 from course_utils.decide.inputs import COMMERCIAL, ENDPOINT, MACHINES, OPEN, draws, moved, ranges, search_ends
+from course_utils.decide.tco import BreakEvenBand
 from course_utils.estimate import tornado
 from tests.decide.test_roads import PRICE, load
 
@@ -101,6 +104,33 @@ def test_inputs_far_from_the_defaults_are_drawn_within_what_can_be(changed):
 def test_a_name_that_is_no_input_is_refused():
     with pytest.raises(ValueError, match="changes has 'engineer'"):
         moved(Inputs(), {"engineer": 2})
+
+
+def band_of(held=(), mine=ENDPOINT, theirs=COMMERCIAL, count=16):
+    return break_even_band(Inputs(), mine, theirs, COMMERCIAL_PRICE, OPEN_PRICE, count, held=held)
+
+
+def test_where_everything_is_known_the_band_is_the_break_even():
+    inputs = Inputs()
+    roads = ROADS(inputs)
+    exact = break_even_traffic(
+        roads[ENDPOINT], roads[COMMERCIAL], inputs.workload(), inputs.months, inputs.discount_per_year
+    )
+    known = band_of(held=ranges(), count=2)
+    assert known.lo == known.median == known.hi == pytest.approx(exact.last_requests_per_day, rel=0.01)
+
+
+def test_what_you_know_narrows_the_break_even():
+    free, known = band_of(), band_of(held=["growth_per_month", "api_change_per_year", "engineers"])
+    assert free.lo < known.lo < known.median < known.hi < free.hi
+
+
+def test_a_break_even_that_mostly_never_comes_says_so():
+    band = BreakEvenBand("own machines", "open API", (5e4, *[np.inf] * 3))
+    assert (band.never, band.lo, band.hi) == (0.75, 5e4, np.inf)
+    assert str(band) == "own machines against open API: no break-even in 75% of the draws"
+    mixed = BreakEvenBand("own machines", "open API", (5e4, 6e4, 7e4, np.inf))
+    assert str(mixed).endswith("from 60,000 requests a day (80 % interval 50,000 to never)")
 
 
 # --- comparing ----------------------------------------------------------------------------------------------
@@ -230,6 +260,13 @@ def test_the_memo_says_what_to_take_what_else_there_is_and_what_you_changed():
     assert "2026-11-30" in text
     assert "for the managed endpoint to win" in text
     assert len(text.splitlines()) < 60  # one page
+
+
+def test_the_memo_can_say_how_sure_the_break_even_is():
+    comparison, band = compared(), BreakEvenBand(ENDPOINT, OPEN, (5e4, 6e4, 7e4))
+    page = memo_of(comparison, Inputs(), {}, [], ENDPOINT, today=date(2026, 11, 30), break_even=band)
+    assert f"with every input drawn: {band}" in page.markdown
+    assert "from 60,000 requests a day (80 % interval 50,000 to 70,000)" in page.html
 
 
 def test_a_memo_without_a_road_says_what_binds():
