@@ -11,6 +11,7 @@ import numpy as np
 from course_utils.decide.planning.confirming import Stopped
 from course_utils.decide.planning.options import FAILS, MEETS, UNPROVEN, Option, no_worse, settings_of
 from course_utils.decide.planning.search import OPEN, QUALITY, TPOT, TTFT, quality_problem
+from course_utils.decide.planning.supply import Use
 
 if TYPE_CHECKING:
     from course_utils.decide.plan import Plan
@@ -89,8 +90,12 @@ def losers(plan: "Plan"):
 
 
 def _least_usd(plan: "Plan", at: int) -> float:
-    held = plan.search.found.get(at)
-    return held.bill.usd_per_month if held else float(plan.screened.least_usd[at])
+    if (held := plan.search.found.get(at)) is not None:
+        return held.bill.usd_per_month
+    stopped, supply = plan.search.stopped.get(at), plan.candidates.supply_of(at)
+    if stopped is not None and stopped.kind == "dearer" and not supply.scaled:
+        return supply.bill(Use.fixed(stopped.replicas)).lo
+    return float(plan.screened.least_usd[at])
 
 
 def why_candidate(plan: "Plan", at: int) -> str:
@@ -108,11 +113,10 @@ def why_candidate(plan: "Plan", at: int) -> str:
         return _never(stopped, plan)
     if stopped is not None and stopped.kind == "nothing":
         return f"scaling saves nothing: a fleet of {stopped.replicas} that stays is as small"
-    needed = f"needs {stopped.replicas} replicas or more: " if stopped is not None else ""
-    cheaper = _cheaper(plan, at)
-    return (
-        f"{needed}at least {plan.screened.least_usd[at]:,.0f} USD a month, even if no step is wasted{cheaper}"
-    )
+    least = f"at least {_least_usd(plan, at):,.0f} USD a month"
+    if stopped is not None:
+        return f"needs {stopped.replicas} replicas or more: {least}{_cheaper(plan, at)}"
+    return f"{least}, even if no step is wasted{_cheaper(plan, at)}"
 
 
 def _too_slow(plan: "Plan", at: int, broken: int) -> str:
