@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import os
 import textwrap
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from course_utils.grading.submissions import Place
 from tests.grading.room import code, notebook
 from tests.grading.test_questions import LEAST_CAUGHT, caught, mutants
 
-PACK = Path(__file__).parents[2] / "instructor"
+PACK = Path(os.environ.get("COURSE_PACK", Path(__file__).parents[2] / "instructor")).absolute()
 LABS = sorted(path.stem for path in PACK.glob("ch[0-9][0-9].py"))
 GRADED = [(one, asked.id) for one in LABS for asked in lab(one, PACK).questions]
 SEED = "a seed for the tests"
