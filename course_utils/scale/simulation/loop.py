@@ -21,7 +21,7 @@ from course_utils.scale.simulation.records import (
 from course_utils.scale.simulation.requests import (
     assign,
     enter,
-    fail_rest,
+    give_up,
     kill,
     limit_reached,
 )
@@ -67,6 +67,8 @@ def entry(digest: str):
             else:
                 change(sim, kind, now_s)
             assign(sim, now_s)
+            if tally.billed == 0 and sim.replicas[-1].waiting > 0:
+                give_up(sim, now_s)
         for r in range(len(sim.replicas) - 1):
             if sim.replicas[r].state != EMPTY:
                 machine = sim.machines[sim.replicas[r].machine]
@@ -177,7 +179,7 @@ def doomed(sim, kind, now_s):
 
 @jit
 def sample(sim, now_s):
-    """A row of the series, which drops every other row when it is full; and the end of what can't go on."""
+    """A row of the series, which drops every other row when it is full."""
     tally, settings = sim.tally[0], sim.settings[0]
     if tally.samples == LONGEST_SERIES:
         tally.samples //= 2
@@ -196,7 +198,3 @@ def sample(sim, now_s):
     row.kv_share = held / (settings.blocks * max(tally.billed, 1))
     tally.samples += 1
     tally.next_sample += tally.sample_every
-    nothing_comes = tally.arrived == len(sim.requests) and tally.retrying == 0
-    nothing_comes &= tally.billed == 0 and tally.capacity_events == len(sim.capacity_s)
-    if nothing_comes and (tally.capacity == 0 or (tally.wanted == 0 and settings.interval_s == np.inf)):
-        fail_rest(sim, now_s)

@@ -17,7 +17,7 @@ def launch(sim, now_s, ready_s):
         r += 1
     replica = sim.replicas[r]
     replica.state, replica.machine = STARTING, tally.machines
-    replica.boundary_s, replica.busy_s, replica.stepping = np.inf, 0.0, 0
+    replica.busy_s = 0.0
     replica.ready_s, replica.dies_s = ready_s, np.inf
     if settings.mean_life_s < np.inf:
         replica.dies_s = ready_s - settings.mean_life_s * np.log1p(
@@ -62,7 +62,7 @@ def end_machine(sim, r, now_s):
     machine = sim.machines[replica.machine]
     machine.ended_s, machine.busy_s = now_s, replica.busy_s
     forget_prefixes(sim, r)
-    replica.state = EMPTY
+    replica.state, replica.boundary_s, replica.stepping = EMPTY, np.inf, 0
     sim.tally[0].billed -= 1
     note_changes(sim)
 

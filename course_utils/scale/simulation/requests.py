@@ -105,12 +105,6 @@ def attempt_ends(sim, i, now_s, how):
         heap_push(sim.retry_s, sim.retry_of, tally.retrying, now_s + wait_s + settings.request_s, i)
         tally.retrying += 1
         return
-    end(sim, i, now_s, how)
-
-
-@jit
-def end(sim, i, now_s, how):
-    tally, q = sim.tally[0], sim.requests[i]
     q.state, q.ended_s = how, now_s
     tally.left -= 1
     tally.last_s = max(tally.last_s, now_s)
@@ -181,11 +175,13 @@ def move(sim, i, now_s):
 
 
 @jit
-def fail_rest(sim, now_s):
-    """No machine will ever come: whoever waits at the gateway has failed."""
+def give_up(sim, now_s):
+    """If no machine will ever come, whoever waits at the gateway has failed."""
+    tally, settings = sim.tally[0], sim.settings[0]
+    if tally.capacity_events < len(sim.capacity_s):
+        return
+    if tally.capacity > 0 and (tally.wanted > 0 or settings.interval_s < np.inf):
+        return
     gateway = len(sim.replicas) - 1
     while sim.replicas[gateway].waiting > 0:
-        i = first_waiting(sim, gateway)
-        withdraw(sim, i)
-        forget_timeout(sim, i)
-        end(sim, i, now_s, FAILED)
+        limit_reached(sim, first_waiting(sim, gateway), now_s, FAILED)
