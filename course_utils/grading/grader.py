@@ -256,7 +256,7 @@ class Grader:
         name = found.get("name")
         if not isinstance(name, str):
             return self.unfound(asked, answer, ran.error), None
-        if name != asked.reference.__name__:
+        if name not in answer.names:
             notes.append(f"{asked.id}: the answer is called {name[:60]}, not {asked.reference.__name__}")
         remote = RemoteAnswer(kernel, [*cases, example])
         return self.marked(asked, cases, example, remote, handed, notes), remote.gone

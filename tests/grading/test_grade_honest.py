@@ -2,10 +2,15 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
+import joblib
 import numpy as np
 import pytest
 
+from course_utils.authoring.build import instructor_notebook
+from course_utils.authoring.house import find_house
+from course_utils.authoring.masters import read_masters
 from course_utils.grading import cases, question, questions_of
 from course_utils.grading.answers import find_answers, lab_of, read_notebook
 from course_utils.grading.grader import Grader, unpaired
@@ -329,3 +334,32 @@ def test_reading_a_notebook_finds_every_answer_once(room):
     handed = find_answers(cells, lab("ch01", room.pack))
     assert [answer.question_id for answer in handed.answers] == ["ch01.g1", "ch01.g2", "ch01.g3"]
     assert Place("ada", room.folder, ()).submitted_at is None
+
+
+@pytest.fixture(scope="module")
+def chapters(tmp_path_factory):
+    """Every chapter's solved notebook, handed in and graded by its practice questions."""
+    house, folder = find_house(Path(__file__)), tmp_path_factory.mktemp("solved")
+    masters = read_masters(house.masters)
+    for master in masters:
+        solved = instructor_notebook(master, masters, house.repository())
+        (folder / f"ch{master.number:02}.ipynb").write_text(json.dumps(solved))
+    run = joblib.Parallel(n_jobs=-1, batch_size=1)
+    graded = run(
+        joblib.delayed(Grader(place.student, None, "the seed of this room").grade)(place)
+        for place in find_submissions(folder)
+    )
+    return {one.student: one for one in graded}
+
+
+WRITTEN = [f"ch{path.name[:2]}" for path in find_house(Path(__file__)).masters.glob("[0-9][0-9]_*.py")]
+
+
+@pytest.mark.parametrize("chapter", sorted({*WRITTEN} & {*cases.chapters()}))
+def test_every_chapters_own_solutions_get_all_points(chapters, chapter):
+    graded = chapters[chapter]
+    assert graded.notes == ()
+    assert [mark for mark in graded.marks if mark.state not in ("right", "missing")] == []
+    assert sum(mark.of for mark in graded.marks if mark.state == "right") == sum(
+        asked.points for asked in questions_of(chapter).values()
+    )
