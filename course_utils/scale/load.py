@@ -257,7 +257,7 @@ async def _run(traffic: Traffic, url: str, send, timeout_s: float, retries: Retr
     async with aiohttp.ClientSession(connector=connector, timeout=unbounded) as http:
         try:
             async with http.get(f"{url}/v1/models") as answer:
-                model = (await answer.json())["data"][0]["id"]
+                model = (await answer.json(content_type=None))["data"][0]["id"]
         except (aiohttp.ClientError, KeyError, IndexError, ValueError) as error:
             raise ValueError(f"url={url!r}: no OpenAI-compatible server answers there ({error})") from None
         sender = _Sender(http, url, model, traffic, timeout_s, retries, seed)

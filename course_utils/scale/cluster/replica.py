@@ -26,6 +26,7 @@ class CompletionServer:
         self._tokenizer = Tokenizer.from_file(str(self._folder / "tokenizer.json"))
         self._decoder = Decoder(onnx_model(self._folder), settings.max_running)
         self._engine: Engine | None = None
+        _stay_on_loopback()
 
     async def __call__(self, request):
         """Answer one HTTP request (starlette's Request, as Serve hands it over)."""
@@ -76,3 +77,14 @@ class CompletionServer:
         """Serve replaces the replica where this raises: the loop must be alive."""
         if self._engine is not None and self._engine.loop.done():
             raise RuntimeError(f"the engine's loop has ended: {self._engine.loop}")
+
+
+def _stay_on_loopback() -> None:
+    """On a node of address 127.0.0.1 Serve's own server in the replica, bound right after this, need not listen on all
+    interfaces. It asks for the token there too, but no port is the better lock; Serve 2.60 has no setting for it."""
+    from ray.serve._private import replica
+    from ray.util import get_node_ip_address
+
+    if get_node_ip_address() == "127.0.0.1" and hasattr(replica, "add_port_to_grpc_server"):
+        bind = replica.add_port_to_grpc_server
+        replica.add_port_to_grpc_server = lambda server, _: bind(server, "127.0.0.1:0")

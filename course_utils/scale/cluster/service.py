@@ -13,6 +13,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 import threading
 import time
 import urllib.error
@@ -22,12 +23,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from course_utils.catalog.provenance import check_range, data_path
+from course_utils.scale.cluster.app import DEPLOYMENT, application
 from course_utils.scale.cluster.engine import EngineSettings
 from course_utils.scale.cluster.graph import onnx_model
-from course_utils.scale.cluster.replica import MODEL_NAME, CompletionServer
+from course_utils.scale.cluster.replica import MODEL_NAME
 from course_utils.scale.cluster.runtime import Runtime, ray_runtime
 
-APP, DEPLOYMENT = "course", "CompletionServer"
+APP = "course"
 HOST = "127.0.0.1"
 _WATCH_S = 0.25
 
@@ -158,7 +160,10 @@ def serving(
     onnx_model(folder)  # made once, here, and not by each replica
     most = autoscale.most if autoscale else replicas
     with _forgotten(), ray_runtime(cpus=most + 1) as runtime, _serve(port, runtime):
-        _deploy(folder, engine, autoscale or replicas, drain_s)
+        from ray import serve
+
+        size = {"autoscaling_config": autoscale.for_ray()} if autoscale else {"num_replicas": replicas}
+        serve.run(application(folder, engine, size, drain_s), name=APP, route_prefix="/")
         service = Service(f"http://{HOST}:{port}", MODEL_NAME, runtime, time.monotonic() - began)
         _check_reached(service)
         with _watched(service):
@@ -186,13 +191,16 @@ def _forgotten() -> Iterator[None]:
     """Serve keeps its client for the life of a process, and the next block would take a dead one for living.
 
     `serve.shutdown` drops it too, but prints a failure while Ray lives (2.60), and starts a new Ray when it is gone.
+    ValueError where this process serves already.
     """
+    # Not imported here: Ray reads its settings when it is imported, and `ray_runtime` makes them.
+    if getattr(sys.modules.get("ray.serve.context"), "_global_client", None) is not None:
+        raise ValueError("serving: a service runs in this process already; end its block first")
     try:
         yield
     finally:
-        from ray.serve import context
-
-        context._set_global_client(None)
+        if context := sys.modules.get("ray.serve.context"):
+            context._set_global_client(None)
 
 
 def _check_reached(service: Service) -> None:
@@ -203,26 +211,6 @@ def _check_reached(service: Service) -> None:
             f"port={service.url.rsplit(':')[-1]}: {service.url} does not answer ({error}); with RAY_ADDRESS, run on "
             "the head node, or forward the port of its Serve proxy"
         ) from None
-
-
-def _deploy(folder: Path, engine: EngineSettings, scale: Scaling | int, drain_s: float) -> None:
-    from ray import serve
-
-    is_fixed = isinstance(scale, int)
-    size = {"num_replicas": scale} if is_fixed else {"autoscaling_config": scale.for_ray()}
-    deployment = serve.deployment(
-        name=DEPLOYMENT,
-        # Room for what runs and for what waits inside, where the line is bounded and refused by 429.
-        max_ongoing_requests=engine.max_running + engine.max_waiting + 1,
-        graceful_shutdown_timeout_s=drain_s,
-        graceful_shutdown_wait_loop_s=0.2,
-        health_check_period_s=1,
-        health_check_timeout_s=10,
-        ray_actor_options={"num_cpus": 1},
-        **size,
-    )(CompletionServer)
-    app = deployment.bind(str(folder), MODEL_NAME, engine)
-    serve.run(app, name=APP, route_prefix="/")
 
 
 @contextlib.contextmanager

@@ -1,0 +1,248 @@
+"""The service on a real Ray: its endpoint, replicas that are killed, scaling, memory, and what is left afterwards."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+
+import numpy as np
+import psutil
+import pytest
+
+from course_utils.scale.cluster import processes, runtime
+from course_utils.scale.cluster.engine import EngineSettings
+from course_utils.scale.cluster.runtime import ray_runtime
+from course_utils.scale.cluster.service import Scaling, serving
+from course_utils.scale.fleet import Retries
+from course_utils.scale.load import closed_loop, open_loop
+from course_utils.scale.traffic import Traffic
+
+
+@pytest.fixture(scope="module")
+def ray_here():
+    with ray_runtime(cpus=5) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def service(ray_here):
+    with serving(replicas=2, engine=EngineSettings(max_running=8, step_at_least_s=0.02)) as running:
+        yield running
+
+
+def traffic(requests, output_tokens, gap_s=0.0):
+    arrived_s = np.arange(requests) * gap_s
+    return Traffic(arrived_s, np.full(requests, 20), np.full(requests, output_tokens), "even", "generated")
+
+
+def post(service, body, **headers):
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    request = urllib.request.Request(f"{service.url}/v1/completions", content, headers)
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.status, answer.read().decode(), answer.headers
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode(), error.headers
+
+
+# --- scaling, before the service of the other tests starts ---------------------------------------------------
+
+
+def test_the_service_scales_from_one_to_three_and_back(ray_here):
+    engine = EngineSettings(max_running=4, step_tokens=64, step_at_least_s=0.05)
+    scale = Scaling(least=1, most=3, target_ongoing=2, up_delay_s=0.5, down_delay_s=2, look_back_s=1)
+    with serving(autoscale=scale, engine=engine) as scaled:
+        assert scaled.replicas == 1
+        load = threading.Thread(target=closed_loop, args=(traffic(60, 40), scaled.url, 12))
+        load.start()
+        up_s = scaled.await_replicas(3, wait_s=90)
+        print(f"1 to 3 in {up_s:.1f} s, {scaled.memory_mb():.0f} MB")
+        load.join()
+        down_s = scaled.await_replicas(1, wait_s=90)
+        print(f"3 to 1 in {down_s:.1f} s after the load")
+        counts = [count for _, count in scaled.timeline]
+        assert max(counts) == 3
+        assert counts[-1] == 1
+
+
+# --- the endpoint -------------------------------------------------------------------------------------------
+
+
+def test_a_completion_has_openais_shape(service):
+    status, text, headers = post(
+        service, {"model": "tiny", "prompt": "def open(", "max_tokens": 5}, **{"x-request-id": "abc"}
+    )
+    answer = json.loads(text)
+    assert status == 200
+    assert (answer["id"], answer["object"], headers["x-request-id"]) == ("cmpl-abc", "text_completion", "abc")
+    assert answer["choices"][0]["finish_reason"] == "length"
+    assert answer["usage"]["completion_tokens"] == 5
+    assert service.complete("def open(", 5) == answer["choices"][0]["text"]
+
+
+def test_a_stream_brings_the_same_text_in_parts_and_then_the_usage(service):
+    body = {"prompt": "def open(", "max_tokens": 5}
+    whole = json.loads(post(service, body)[1])
+    _, text, headers = post(service, body | {"stream": True, "stream_options": {"include_usage": True}})
+    assert headers["content-type"].startswith("text/event-stream")
+    events = [line.removeprefix("data: ") for line in text.splitlines() if line]
+    assert events[-1] == "[DONE]"
+    parts = [json.loads(event) for event in events[:-1]]
+    texts = [part["choices"][0]["text"] for part in parts if part["choices"]]
+    assert "".join(texts) == whole["choices"][0]["text"]
+    assert len(texts) == 6, "a part for each token, and one that says why it ended"
+    assert parts[-1]["usage"] == whole["usage"]
+
+
+def test_errors_have_openais_shape(service):
+    status, text, _ = post(service, {"prompt": "a", "max_tokens": 9999})
+    assert (status, json.loads(text)["error"]["param"]) == (400, "max_tokens")
+    assert post(service, b"{")[0] == 400
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        urllib.request.urlopen(f"{service.url}/v1/chat")
+
+
+def test_models_are_listed(service):
+    with urllib.request.urlopen(f"{service.url}/v1/models") as answer:
+        assert json.load(answer)["data"][0]["id"] == service.model
+
+
+def test_ray_and_the_endpoint_listen_on_loopback_only(ray_here, service):
+    ours = {process.pid for process in [psutil.Process(), *ray_here.processes()]}
+    listening = [one for one in psutil.net_connections("tcp") if one.status == "LISTEN" and one.pid in ours]
+    assert len(listening) > 3
+    assert {one.laddr.ip.removeprefix("::ffff:") for one in listening} == {"127.0.0.1"}
+
+
+# --- under load ---------------------------------------------------------------------------------------------
+
+
+def test_a_replica_killed_under_load_loses_no_request_and_each_counts_once(service):
+    service.await_replicas(2)
+    before = service.replica_pids()
+    killed = []
+    timer = threading.Timer(1.0, lambda: killed.append(service.kill_replica()))
+    timer.start()
+    measured = open_loop(traffic(24, 100, gap_s=0.05), service.url, retries=Retries(limit=6, backoff_s=0.3))
+    timer.join()
+    assert killed == before[:1]
+    assert measured.share("finished") == 1
+    assert (measured.attempts > 1).any(), "some were on the replica that died"
+    assert (measured.traffic.output_tokens == 100).all()
+    until = time.monotonic() + 30
+    while len(service.replica_pids()) != 2 and time.monotonic() < until:
+        time.sleep(0.2)
+    assert killed[0] not in service.replica_pids()
+    service.await_replicas(2)
+
+
+def test_batching_answers_many_users_in_little_more_time_than_one(service):
+    alone = closed_loop(traffic(3, 30), service.url, users=1)
+    crowd = closed_loop(traffic(24, 30), service.url, users=8)
+    assert crowd.share("finished") == 1
+    assert crowd.tokens_per_s > 2 * alone.tokens_per_s
+
+
+def test_the_whole_tree_stays_below_1800_mb(service):
+    used_mb = service.memory_mb()
+    print(f"2 replicas, Ray and this process: {used_mb:.0f} MB")
+    torch_mb = 0 if "torch" not in sys.modules else 400  # of other tests in this process
+    assert used_mb < 1800 + torch_mb
+
+
+# --- start and end ------------------------------------------------------------------------------------------
+
+SCRIPT = """
+import sys, time
+from pathlib import Path
+from course_utils.scale.cluster import processes, runtime, serving
+runtime.SHARED_MEMORY = Path("/nowhere")
+try:
+    with serving() as service:
+        print(processes.owner_mark(), service.url, service.complete("a", 1) and "up", flush=True)
+        time.sleep(300)
+finally:
+    print("left", len(processes.marked(processes.owner_mark())), flush=True)
+"""
+
+
+def started(script):
+    child = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    mark, url, up = child.stdout.readline().split()
+    assert up == "up"
+    assert processes.marked(mark)
+    return child, mark, int(url.rsplit(":", 1)[1])
+
+
+def is_open(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_an_interrupt_ends_processes_and_ports_also_where_there_is_no_shared_memory():
+    child, mark, port = started(SCRIPT)
+    assert is_open(port)
+    child.send_signal(signal.SIGINT)
+    output, _ = child.communicate(timeout=60)
+    assert output.strip() == "left 0"
+    assert processes.marked(mark) == []
+    assert not is_open(port)
+
+
+def test_what_a_killed_session_leaves_is_gone_at_the_latest_when_another_starts():
+    child, mark, port = started(SCRIPT)
+    os.kill(child.pid, signal.SIGKILL)
+    child.communicate()
+    runtime.clear_leftovers()
+    assert processes.marked(mark) == []
+    assert not is_open(port)
+    assert not list(runtime._base().glob(f"course-ray-{child.pid}-*"))
+
+
+def test_two_services_in_one_process_are_refused(service):
+    with pytest.raises(ValueError, match="runs in this process already"), serving():
+        pass
+
+
+def test_a_port_that_is_taken_is_refused_before_anything_starts():
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(ValueError, match=f"port={port}: another program has it"), serving(port=port):
+            pass
+
+
+def test_a_folder_without_a_model_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"config\.json"), serving(folder=tmp_path):
+        pass
+
+
+def test_without_ray_it_says_what_to_install(monkeypatch):
+    monkeypatch.setattr(runtime, "find_spec", lambda name: None)
+    with pytest.raises(ValueError, match=r"pip install \"ray\[serve\]\""), ray_runtime():
+        pass
+
+
+def test_without_room_for_the_object_store_it_says_how_much_is_needed(monkeypatch, tmp_path):
+    monkeypatch.setattr(runtime, "SHARED_MEMORY", tmp_path / "none")
+    assert runtime._store_place(tmp_path) == {"_plasma_directory": str(tmp_path)}
+    monkeypatch.setattr(runtime.shutil, "disk_usage", lambda path: _Usage)
+    with pytest.raises(ValueError, match="160 MB are needed"):
+        runtime._store_place(tmp_path)
+
+
+class _Usage:
+    free = 50_000_000
+
+
+@pytest.mark.parametrize("bounds", [{"least": 3, "most": 2}, {"most": 0}, {"target_ongoing": 0}])
+def test_scaling_bounds_that_contradict_each_other_are_refused(bounds):
+    with pytest.raises(ValueError, match=list(bounds)[-1]):
+        Scaling(**bounds)
