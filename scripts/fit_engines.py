@@ -20,7 +20,7 @@ def main() -> int:
         "--tables", default=os.environ.get("COURSE_MEASURED_TABLES"), help="folder of the tables"
     )
     parser.add_argument("--out", default=ROOT / "data" / "engines", type=Path, help="folder to write to")
-    parser.add_argument("--as-of", default="2026-11-24", help="date to record in the files")
+    parser.add_argument("--as-of", default="2026-11-30", help="date to record in the files")
     options = parser.parse_args()
     if not options.tables:
         print(
