@@ -44,7 +44,7 @@ from course_utils.measure.scores import paired
 # | What stays fixed? | the text, its windows, prompt and batch sizes, one thread, the machine, the versions |
 # | Compared with what? | fp32, on the *same* windows of text: pairs |
 # | Warm-up? | the first call loads code and fills caches. It is dropped |
-# | How often? | 24 windows of text; nine samples of a time. Enough to see 1 % of perplexity, not 0.1 % |
+# | How often? | 24 windows of text; seven samples of a time. Enough to see 1 % of perplexity, not 0.1 % |
 # | Which number of many? | the median, with an interval. Never the best |
 # | What runs beside it? | quality: another variant. Timings: nothing |
 # | What would change your mind? | the prediction that you write down now |

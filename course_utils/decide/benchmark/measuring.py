@@ -20,9 +20,9 @@ WINDOWS = 24
 CALIBRATION_SEQUENCES = 8
 PROMPT_TOKENS = 64
 BATCH = 8
-# Of samples for each of the three times: nine (their second and eighth enclose the median with 96 %), or fewer of a
-# slow kernel, whose interval then says so.
-SECONDS = 0.9
+# Of samples for each of the three times: seven, whose extremes enclose the median with 98 %, or fewer of a slow
+# kernel: its interval then reaches less, and a single sample has none.
+SAMPLES, SECONDS = 7, 0.6
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ def _timings(model, device: str) -> dict:
         "step_s": decoding(BATCH),
     }
     return {
-        quantity: list(time_call(call, repeats=9, warmup=1, max_seconds=SECONDS).samples_s)
+        quantity: list(time_call(call, repeats=SAMPLES, warmup=1, max_seconds=SECONDS).samples_s)
         for quantity, call in calls.items()
     }
 
