@@ -27,13 +27,15 @@ class Limits:
     """What one submission may use.
 
     memory_mb: address space of the kernel; importing torch takes 630 MB of it. disk_mb: of its folder in
-    memory. cell_s, call_s: seconds for one cell, for one call of an answer. whole_s: for all of it.
+    memory. tasks: threads; the system counts all of the user's together, a desktop's browser too (and none of
+    root's), so this is a last resort: other processes are refused by the filter. cell_s, call_s: seconds for one
+    cell, for one call of an answer. whole_s: for all of it.
     """
 
     memory_mb: int = 2048
     disk_mb: int = 64
     open_files: int = 256
-    processes: int = 64
+    tasks: int = 8192
     cell_s: float = 20.0
     call_s: float = LONGEST_CALL_S
     whole_s: float = 120.0
@@ -106,7 +108,7 @@ def walled(
         f"--cpu={int(limits.whole_s) + 1}",
         f"--fsize={size}",
         f"--nofile={limits.open_files}",
-        f"--nproc={limits.processes}",
+        f"--nproc={limits.tasks}",
         "--core=0",
         "bwrap",
         "--unshare-all",

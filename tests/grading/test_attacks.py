@@ -7,6 +7,7 @@ import socket
 import stat
 import threading
 import zipfile
+from pathlib import Path
 
 import joblib
 import pytest
@@ -17,6 +18,7 @@ from course_utils.grading.labs import lab, seed_of
 from course_utils.grading.results import harmless
 from course_utils.grading.sandbox import Limits, problem_of_sandbox
 from course_utils.grading.submissions import find_submissions, read_submission
+from course_utils.grading.syscalls import filter_program
 from tests.grading.room import make_room, points
 
 # name: the cell in place of the first answer. Each must earn nothing.
@@ -506,6 +508,26 @@ def test_kernel_is_gone_after_its_block_whatever_runs_in_it():
         kernel.run("import threading, time\nthreading.Thread(target=time.sleep, args=(99,)).start()", 5)
         process = kernel._process
     assert process.poll() is not None
+
+
+def test_folder_to_be_hidden_is_empty_also_inside_pythons_own():
+    folder = Path(joblib.__file__).parent
+    look = {"seen": f"__import__('os').listdir({str(folder)!r})"}
+    with Kernel(Limits()) as kernel:
+        assert "__init__.py" in kernel.run("", 10, look).values["seen"]
+    with Kernel(Limits(), hidden=(folder,)) as kernel:
+        assert kernel.run("", 10, look).values["seen"] == "[]"
+
+
+def test_sandbox_needs_no_more_than_a_desktop_leaves_it():
+    """A limit on processes counts all that the user runs: one below a browser's would let no sandbox start."""
+    assert Limits().tasks >= 4096
+
+
+def test_list_of_system_calls_is_known_for_both_machines_and_refuses_others():
+    assert len(filter_program("x86_64")) % 8 == len(filter_program("aarch64")) % 8 == 0
+    with pytest.raises(ValueError, match="machine='riscv64'"):
+        filter_program("riscv64")
 
 
 def test_without_a_sandbox_grading_is_refused_and_says_what_to_do(monkeypatch):

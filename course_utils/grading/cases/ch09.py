@@ -236,7 +236,9 @@ def _pooled(replicas):
 
 
 def fleet_p99_s(replicas):
-    return _p99(_pooled(replicas))
+    everyone = sorted(value for latencies in replicas for value in latencies)
+    rank = -(-99 * len(everyone) // 100)
+    return everyone[rank - 1]
 
 
 def fleet_inputs(rng):
@@ -314,7 +316,11 @@ def _in_time(sent, first, last, tokens, ttft_slo_s, tpot_slo_s):
 
 
 def usd_per_good_mtok(log, cost_usd, ttft_slo_s, tpot_slo_s):
-    return _good_usd(log, cost_usd, partial(_in_time, ttft_slo_s=ttft_slo_s, tpot_slo_s=tpot_slo_s))
+    good = 0
+    for sent, first, last, tokens in log:
+        if first - sent <= ttft_slo_s and (last - first) / (tokens - 1) <= tpot_slo_s:
+            good += tokens
+    return cost_usd / good * 1e6
 
 
 def good_inputs(rng):
