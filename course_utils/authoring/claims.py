@@ -190,6 +190,45 @@ def caching() -> Iterator[Claim]:
         )
 
 
+def queues() -> Iterator[Claim]:
+    """Waiting in the simulator's plain servers against the formula, on a million requests; then real engines."""
+    import numpy as np
+    import pandas as pd
+
+    from course_utils.scale.arrivals import poisson_arrivals
+    from course_utils.scale.fleet import servers
+    from course_utils.scale.queueing import mmc_wait_s
+    from course_utils.scale.simulator import simulate
+    from course_utils.scale.traffic import Traffic
+
+    count, busy, requests, tick_s = 8, 0.9, 400_000, 1e-4
+    rng = np.random.default_rng(11)  # not the seed of the arrivals: the same draws would come twice
+    service = np.maximum(np.round(rng.exponential(1 / tick_s, requests)), 1).astype(np.int64)
+    arrived = poisson_arrivals(count * busy, requests=requests, seed=7)
+    traffic = Traffic(arrived, service, np.ones(requests, np.int64), "M/M/8", "generated")
+    outcome = simulate(traffic, servers(count, tick_s))
+    waited = outcome.e2e_s - service * tick_s
+    yield Claim(
+        9,
+        f"mean wait for one of {count} servers, {busy:.0%} busy",
+        "service times",
+        f"Erlang C; {requests:,} requests simulated",
+        predicted=mmc_wait_s(count * busy, 1.0, count),
+        measured=float(waited.mean()),
+    )
+    rows = pd.read_csv(data_path("simulator_errors.csv"))
+    for metric, words in (("ttft_s", "TTFT"), ("tpot_s", "TPOT"), ("e2e_s", "E2E")):
+        row = rows[rows.metric == metric].iloc[0]
+        yield Claim(
+            9,
+            f"{words} of vLLM simulated under open load: median distance, the model left out ({row.runs} runs)",
+            "× published",
+            f"benchmarks/simulator_reality.py, {row.as_of}",
+            predicted=1 + row["median"],
+            published=1.0,
+        )
+
+
 def _published(model: str, method: str, bits: int, sequence_tokens: int) -> tuple[float, str]:
     """Published perplexity in % of the same model's in 16 bits at the same length, and who says so."""
     import pandas as pd
@@ -209,4 +248,5 @@ SOURCES: tuple[Callable[[], Iterator[Claim]], ...] = (
     distillation,
     kv_cache,
     caching,
+    queues,
 )

@@ -47,6 +47,7 @@ _AGELESS = frozenset(
         "published_quality.csv",
         "price_trends.csv",
         "conversation_traces.csv",
+        "simulator_errors.csv",
     }
 )
 
