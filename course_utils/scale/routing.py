@@ -18,10 +18,10 @@ from course_utils.scale.checked import refuse
 POLICIES = (
     "round_robin",
     "random",
+    "consistent_hash",
     "least_outstanding",
     "power_of_two",
     "least_tokens",
-    "consistent_hash",
     "prefix_affinity",
     "central",
 )

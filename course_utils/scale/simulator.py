@@ -100,8 +100,7 @@ def _prepared(traffic: Traffic, fleet: Fleet, seed: int, machines: int) -> recor
         kills_s=np.array(fleet.failures.kills_s, float),
         capacity_s=np.array([at_s for at_s, _ in market], float),
         capacity=np.array([count for _, count in market], np.int64),
-        gaps=np.zeros(len(records.GAP_EDGES) - 1, np.int64),
-        gap_edges=records.GAP_EDGES,
+        gaps=np.zeros(records.GAP_BINS, np.int64),
         series=np.zeros(records.LONGEST_SERIES, records.SAMPLE),
     )
 
@@ -188,7 +187,7 @@ def _outcome(traffic: Traffic, fleet: Fleet, sim: records.Arrays) -> Outcome:
         machine_ended_s=machines["ended_s"].copy(),
         busy_s=machines["busy_s"].copy(),
         series=sim.series[: tally["samples"]].copy(),
-        gap_edges_s=sim.gap_edges,
+        gap_edges_s=records.GAP_EDGES_S,
         gaps=sim.gaps,
         counters={name: int(tally[name]) for name in _COUNTERS}
         | {

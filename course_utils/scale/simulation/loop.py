@@ -14,19 +14,22 @@ from course_utils.scale.simulation.records import (
     EMPTY,
     LONGEST_SERIES,
     NONE,
+    NOTHING,
     SHED,
     STARTING,
     TIMED_OUT,
 )
 from course_utils.scale.simulation.requests import (
-    assign,
     enter,
     give_up,
     kill,
     limit_reached,
+    put,
+    wake_all,
 )
+from course_utils.scale.simulation.route import FIRST_INFORMED, pick
 from course_utils.scale.simulation.scaling import tick
-from course_utils.scale.simulation.steps import advance, cross_boundary
+from course_utils.scale.simulation.steps import advance, first_waiting, leave_queue
 
 CHANGE, KILLED, MARKET, ARRIVAL, RETRY, WAIT_LIMIT, TIMEOUT, TICK, SAMPLE = np.arange(9)
 
@@ -37,7 +40,8 @@ def entry(digest: str):
     def run(sim):
         if digest == "":
             return
-        tally = sim.tally[0]
+        tally, settings, replicas = sim.tally[0], sim.settings[0], sim.replicas
+        gateway = len(replicas) - 1
         for _ in range(tally.wanted):
             launch(sim, 0.0, 0.0)
         while tally.left > 0 and tally.machines < len(sim.machines):
@@ -66,8 +70,17 @@ def entry(digest: str):
                 sample(sim, now_s)
             else:
                 change(sim, kind, now_s)
-            assign(sim, now_s)
-            if tally.billed == 0 and sim.replicas[-1].waiting > 0:
+            while replicas[gateway].waiting > 0 and tally.up > 0 and settings.central == 0:
+                i = first_waiting(sim, gateway)
+                leave_queue(sim, i)
+                if settings.routing >= FIRST_INFORMED:
+                    advance_all(sim, now_s)
+                r = pick(sim, i)
+                advance(sim, r, now_s)
+                put(sim, i, r, now_s)
+            if settings.central == 1 and replicas[gateway].waiting > 0:
+                wake_all(sim, now_s)
+            if tally.billed == 0 and replicas[gateway].waiting > 0:
                 give_up(sim, now_s)
         for r in range(len(sim.replicas) - 1):
             if sim.replicas[r].state != EMPTY:
@@ -114,7 +127,8 @@ def timeout_of(sim, i):
 
 @jit
 def advance_all(sim, until_s):
-    """All replicas; while requests wait at the gateway, boundary by boundary in order of time, for who takes them."""
+    """All replicas; while requests wait in a central queue, boundary by boundary in order of time, for who takes
+    them."""
     gateway = len(sim.replicas) - 1
     while sim.settings[0].central == 1 and sim.replicas[gateway].waiting > 0:
         first, first_s = NONE, until_s
@@ -123,7 +137,7 @@ def advance_all(sim, until_s):
                 first, first_s = r, sim.replicas[r].boundary_s
         if first == NONE:
             return
-        cross_boundary(sim, first)
+        advance(sim, first, np.nextafter(first_s, np.inf))
     for r in range(gateway):
         advance(sim, r, until_s)
 
@@ -163,7 +177,7 @@ def doomed(sim, kind, now_s):
     """Who dies of it: whose life ends now, one at random, or the youngest of those that are too many."""
     tally = sim.tally[0]
     if kind == KILLED and tally.up > 0:
-        return sim.up[int(uniform(sim.settings[0].seed, KILL, tally.kills, 0) * tally.up)]
+        return sim.up[int(uniform(sim.settings[0].seed, KILL, tally.kills, NOTHING) * tally.up)]
     found = NONE
     for r in range(len(sim.replicas) - 1):
         replica = sim.replicas[r]

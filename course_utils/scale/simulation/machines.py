@@ -5,7 +5,7 @@ import numpy as np
 from course_utils.scale.simulation.chance import LIFE, uniform
 from course_utils.scale.simulation.jit import jit
 from course_utils.scale.simulation.memory import forget_prefixes
-from course_utils.scale.simulation.records import DRAINING, EMPTY, NEVER, NONE, STARTING, UP
+from course_utils.scale.simulation.records import DRAINING, EMPTY, NEVER, NONE, NOTHING, STARTING, UP
 
 
 @jit
@@ -21,7 +21,7 @@ def launch(sim, now_s, ready_s):
     replica.ready_s, replica.dies_s = ready_s, np.inf
     if settings.mean_life_s < np.inf:
         replica.dies_s = ready_s - settings.mean_life_s * np.log1p(
-            -uniform(settings.seed, LIFE, tally.machines, 0)
+            -uniform(settings.seed, LIFE, tally.machines, NOTHING)
         )
     replica.free, replica.cached = settings.blocks, 0
     replica.next_end = NEVER

@@ -5,7 +5,7 @@ anywhere. Requests that wait to be sent again are in a binary heap by time.
 """
 
 from course_utils.scale.simulation.jit import jit
-from course_utils.scale.simulation.records import NONE
+from course_utils.scale.simulation.records import NONE, NOTHING
 
 BEFORE, AFTER = 0, 1
 FIRST, LAST = 0, 1
@@ -72,7 +72,7 @@ def heap_pop(times, items, count):
     """The first of `count`, whose place the last one takes and sinks."""
     item = items[0]
     times[0], items[0] = times[count - 1], items[count - 1]
-    at, end = 0, count - 1
+    at, end = NOTHING, count - 1
     while True:
         child = 2 * at + 1
         if child >= end:

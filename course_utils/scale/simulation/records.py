@@ -8,6 +8,7 @@ from numba.experimental import structref
 
 # As int64 and not as Python's numbers, of each of which numba would compile a copy of a function of its own.
 NONE = np.int64(-1)
+NOTHING = np.int64(0)
 NEVER = np.int64(2**62)
 
 # States of a request. The last four are how it can end.
@@ -170,7 +171,8 @@ TALLY = np.dtype(
 )
 
 # Gaps between tokens are counted in bins a fiftieth of a factor of e wide, from a microsecond to 8 hours.
-GAP_EDGES = np.exp(np.arange(np.log(1e-6), np.log(3e4), 0.02))
+SHORTEST_GAP_S, BINS_PER_E, GAP_BINS = 1e-6, 50, 1208
+GAP_EDGES_S = SHORTEST_GAP_S * np.exp(np.arange(GAP_BINS + 1) / BINS_PER_E)
 LONGEST_SERIES = 1024
 
 
@@ -198,7 +200,6 @@ class Arrays(NamedTuple):
     capacity_s: np.ndarray
     capacity: np.ndarray
     gaps: np.ndarray  # [bins]
-    gap_edges: np.ndarray  # [bins + 1]
     series: np.ndarray  # [LONGEST_SERIES]
 
 

@@ -15,13 +15,11 @@ from course_utils.scale.simulation.records import (
     STARTING,
     WAITING,
 )
-from course_utils.scale.simulation.route import pick
 from course_utils.scale.simulation.steps import (
     clear_seat,
     first_waiting,
     forget_limit,
     forget_timeout,
-    leave_queue,
     stop,
     stop_waiting,
 )
@@ -29,7 +27,7 @@ from course_utils.scale.simulation.steps import (
 
 @jit
 def enter(sim, i, now_s):
-    """An attempt reaches the router, and is queued at the gateway until `assign` finds it a place at this moment."""
+    """An attempt reaches the router, and is queued at the gateway until it gets a place, at this moment."""
     tally, settings, q = sim.tally[0], sim.settings[0], sim.requests[i]
     q.attempts += 1
     q.entered_s = now_s
@@ -63,33 +61,27 @@ def queue(sim, i, place):
 
 
 @jit
-def wake(sim, r, now_s):
-    """Who idles crosses a boundary at this moment, once all else of this moment has happened."""
-    if sim.replicas[r].boundary_s == np.inf:
-        sim.replicas[r].boundary_s = now_s
+def put(sim, i, r, now_s):
+    """From the gateway to replica `r`, or away if too many wait there. Who idles crosses a boundary at this moment."""
+    q, replica = sim.requests[i], sim.replicas[r]
+    if q.entering == 1 and replica.waiting >= sim.settings[0].queue_limit:
+        forget_limit(sim, i)
+        forget_timeout(sim, i)
+        attempt_ends(sim, i, now_s, SHED)
+        return
+    q.entering = 0
+    queue(sim, i, r)
+    if replica.boundary_s == np.inf:
+        replica.boundary_s = now_s
 
 
 @jit
-def assign(sim, now_s):
-    """Who is at the gateway gets a place, if any replica is up. With a central queue, idle replicas come and look."""
-    tally, settings = sim.tally[0], sim.settings[0]
-    gateway = len(sim.replicas) - 1
-    if settings.central == 1:
-        for at in range(tally.up if sim.replicas[gateway].waiting > 0 else 0):
-            wake(sim, sim.up[at], now_s)
-        return
-    while sim.replicas[gateway].waiting > 0 and tally.up > 0:
-        i = first_waiting(sim, gateway)
-        leave_queue(sim, i)
-        r = pick(sim, i, now_s)
-        if sim.requests[i].entering == 1 and sim.replicas[r].waiting >= settings.queue_limit:
-            forget_limit(sim, i)
-            forget_timeout(sim, i)
-            attempt_ends(sim, i, now_s, SHED)
-            continue
-        sim.requests[i].entering = 0
-        queue(sim, i, r)
-        wake(sim, r, now_s)
+def wake_all(sim, now_s):
+    """Who idles comes to look at the central queue."""
+    for at in range(sim.tally[0].up):
+        replica = sim.replicas[sim.up[at]]
+        if replica.boundary_s == np.inf:
+            replica.boundary_s = now_s
 
 
 @jit
@@ -100,7 +92,7 @@ def attempt_ends(sim, i, now_s, how):
     q.first_token_s = np.nan
     if q.attempts <= settings.retries:
         wait_s = settings.backoff_s * settings.backoff_factor ** (q.attempts - 1)
-        wait_s *= 1 - settings.jitter * uniform(settings.seed, BACKOFF, i, q.attempts)
+        wait_s *= 1 - settings.jitter * uniform(settings.seed, BACKOFF, i, np.int64(q.attempts))
         q.state = AWAY
         heap_push(sim.retry_s, sim.retry_of, tally.retrying, now_s + wait_s + settings.request_s, i)
         tally.retrying += 1

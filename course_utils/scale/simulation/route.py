@@ -1,55 +1,45 @@
-"""The router's choice among the replicas that are up. Each policy looks only at what it needs to know."""
+"""The router's choice among the replicas that are up; numbers are places in `routing.POLICIES`."""
 
-from course_utils.scale.routing import POLICIES
 from course_utils.scale.simulation.chance import HASH, ROUTE, ROUTE_AGAIN, uniform
 from course_utils.scale.simulation.jit import jit
 from course_utils.scale.simulation.memory import hit_blocks
 from course_utils.scale.simulation.records import NONE
-from course_utils.scale.simulation.steps import advance
 
-(
-    ROUND_ROBIN,
-    RANDOM,
-    LEAST_OUTSTANDING,
-    POWER_OF_TWO,
-    LEAST_TOKENS,
-    CONSISTENT_HASH,
-    PREFIX_AFFINITY,
-    CENTRAL,
-) = range(len(POLICIES))
+ROUND_ROBIN, RANDOM, CONSISTENT_HASH, LEAST_OUTSTANDING, POWER_OF_TWO, LEAST_TOKENS, PREFIX_AFFINITY = range(7)
+FIRST_INFORMED = LEAST_OUTSTANDING  # from here on the replicas' state must be that of the moment
 
 
 @jit
-def pick(sim, i, now_s):
-    """The replica that request `i` goes to, of those that are up; it has been brought to this moment."""
+def pick(sim, i):
+    """The replica that request `i` goes to, of those that are up."""
     tally, settings, q = sim.tally[0], sim.settings[0], sim.requests[i]
     policy, up = settings.routing, tally.up
     tally.turn += 1
     turn, tries = tally.turn - 1, up
+    draw = q.attempts + q.moves
     if policy == CONSISTENT_HASH and (settings.by_tenant == 1 or q.prefix != NONE):
         turn = highest_draw(sim, q.tenant if settings.by_tenant == 1 else q.prefix)
-    elif policy == RANDOM or policy == CONSISTENT_HASH or policy == POWER_OF_TWO:
-        turn = int(uniform(settings.seed, ROUTE, i, q.attempts + q.moves) * up)
-    if policy == POWER_OF_TWO:
-        tries = min(up, 2)
-    elif policy == ROUND_ROBIN or policy == RANDOM or policy == CONSISTENT_HASH:
+    elif policy != ROUND_ROBIN and (policy < FIRST_INFORMED or policy == POWER_OF_TWO):
+        turn = int(uniform(settings.seed, ROUTE, i, draw) * up)
+    if policy < FIRST_INFORMED:
         tries = 1
+    elif policy == POWER_OF_TWO:
+        tries = min(up, 2)
     best = sim.up[turn % up]
-    least = load(sim, q, best, now_s)
+    least = load(sim, q, best)
     for at in range(1, tries):
         if policy == POWER_OF_TWO:
-            at = 1 + int(uniform(settings.seed, ROUTE_AGAIN, i, q.attempts + q.moves) * (up - 1))
+            at = 1 + int(uniform(settings.seed, ROUTE_AGAIN, i, draw) * (up - 1))
         other = sim.up[(turn + at) % up]
-        its = load(sim, q, other, now_s)
+        its = load(sim, q, other)
         if its < least:
             best, least = other, its
     return best
 
 
 @jit
-def load(sim, q, r, now_s):
+def load(sim, q, r):
     """What the policy counts."""
-    advance(sim, r, now_s)
     replica, settings = sim.replicas[r], sim.settings[0]
     if settings.routing == LEAST_TOKENS:
         return float(replica.prompt_tokens)

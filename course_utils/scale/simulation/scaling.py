@@ -5,6 +5,7 @@ import numpy as np
 from course_utils.scale.autoscaling import RULES
 from course_utils.scale.simulation.jit import jit
 from course_utils.scale.simulation.machines import adjust
+from course_utils.scale.simulation.records import NOTHING
 
 CONCURRENCY, QUEUE, TTFT, PREDICTIVE = range(len(RULES))
 
@@ -30,7 +31,7 @@ def tick(sim, now_s):
 @jit
 def rule_asks(sim):
     tally, settings = sim.tally[0], sim.settings[0]
-    waiting, running = 0, 0
+    waiting, running = NOTHING, NOTHING
     for place in range(len(sim.replicas)):
         waiting += sim.replicas[place].waiting
         running += sim.replicas[place].running

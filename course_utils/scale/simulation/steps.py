@@ -9,6 +9,8 @@ Sources: Yu et al., "Orca", OSDI 2022 (iteration-level batching); Kwon et al., "
 preemption by recomputing); Agrawal et al., "Sarathi-Serve", OSDI 2024 (chunked prefill).
 """
 
+import math
+
 import numpy as np
 
 from course_utils.scale.simulation.jit import jit
@@ -24,12 +26,17 @@ from course_utils.scale.simulation.memory import (
 )
 from course_utils.scale.simulation.queues import push_first, remove
 from course_utils.scale.simulation.records import (
+    BINS_PER_E,
     DECODING,
     DRAINING,
     FINISHED,
+    GAP_BINS,
+    GAP_EDGES_S,
     NEVER,
     NONE,
+    NOTHING,
     PREFILLING,
+    SHORTEST_GAP_S,
     UP,
     WAITING,
 )
@@ -71,20 +78,20 @@ def cruise(sim, r, until_s):
     size = settings.block_tokens
     needed = sim.new_blocks[r]
     slot = -steps % size
-    bin_ = gap_bin(sim, step_s)
-    counted, bin_end_s = 0, sim.gap_edges[bin_ + 1]
+    bin_ = gap_bin(step_s)
+    counted, bin_end_s = 0, GAP_EDGES_S[bin_ + 1]
     first_free, first_step = free, steps
     while boundary_s < until_s and steps + 1 < replica.next_end and needed[slot] <= free:
         if step_s >= bin_end_s:
             sim.gaps[bin_] += counted
-            bin_ = gap_bin(sim, step_s)
-            counted, bin_end_s = 0, sim.gap_edges[bin_ + 1]
+            bin_ = gap_bin(step_s)
+            counted, bin_end_s = 0, GAP_EDGES_S[bin_ + 1]
         counted += running
         busy_s += step_s
         steps += 1
         free -= needed[slot]
         slot = slot - 1 if slot > 0 else size - 1
-        step_s = step_seconds(sim, running, 0, replica.offsets + steps * running, running, 0.0)
+        step_s = step_seconds(sim, running, NOTHING, replica.offsets + steps * running, running, 0.0)
         boundary_s += step_s
     sim.gaps[bin_] += counted
     tally = sim.tally[0]
@@ -109,9 +116,11 @@ def step_seconds(sim, decoding, prompt_tokens, context, running, pairs):
 
 
 @jit
-def gap_bin(sim, gap_s):
-    """edges[bin] <= gap_s < edges[bin + 1], or the first or last bin for what lies outside."""
-    return min(max(np.searchsorted(sim.gap_edges, gap_s, side="right") - 1, 0), len(sim.gaps) - 1)
+def gap_bin(gap_s):
+    """The bin of GAP_EDGES_S that a gap falls into, or the first or last one for what lies outside."""
+    if gap_s <= SHORTEST_GAP_S:
+        return NOTHING
+    return min(int(math.log(gap_s / SHORTEST_GAP_S) * BINS_PER_E), GAP_BINS - 1)
 
 
 @jit
@@ -123,7 +132,7 @@ def end_step(sim, r):
     tally.steps += 1
     tally.answer_tokens += replica.decoding
     if replica.decoding > 0:
-        sim.gaps[gap_bin(sim, replica.step_s)] += replica.decoding
+        sim.gaps[gap_bin(replica.step_s)] += replica.decoding
     if replica.prefilling > 0 or replica.steps >= replica.next_end:
         deliver(sim, r)
 
@@ -161,7 +170,7 @@ def first_token(sim, r, i):
         if now_s - q.arrived_s > sim.settings[0].target:
             tally.late_tokens += 1
     else:
-        sim.gaps[gap_bin(sim, now_s - q.stalled_s)] += 1
+        sim.gaps[gap_bin(now_s - q.stalled_s)] += 1
     tally.answer_tokens += 1
     q.generated += 1
     q.offset = q.input + q.generated - replica.steps
