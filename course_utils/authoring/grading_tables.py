@@ -11,7 +11,7 @@ from rich.table import Table
 
 from course_utils.authoring.tables import console
 from course_utils.grading.feedback import number
-from course_utils.grading.grader import RIGHT, WRITTEN, Graded
+from course_utils.grading.marks import RIGHT, WRITTEN, Graded
 from course_utils.grading.precheck import Finding
 
 

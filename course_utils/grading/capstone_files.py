@@ -6,8 +6,8 @@ Nothing of the student's is run for this; `decide.benchmark.capstone` has the ar
 import tempfile
 from pathlib import Path, PurePosixPath
 
-from course_utils.grading.grader import MISSING, NOT_YET, RIGHT, QuestionMark
 from course_utils.grading.labs import CAPSTONE_FILES, CAPSTONE_POINTS, Lab
+from course_utils.grading.marks import MISSING, NOT_YET, RIGHT, QuestionMark
 from course_utils.grading.submissions import Submission
 
 

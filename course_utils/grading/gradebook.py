@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from course_utils.grading.answers import grade_id
-from course_utils.grading.grader import WRITTEN, Graded, QuestionMark
+from course_utils.grading.marks import WRITTEN, Graded, QuestionMark
 
 
 def database_url(course: Path) -> str:

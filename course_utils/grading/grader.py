@@ -4,13 +4,10 @@ The student's side gives values and nothing else. What it can break is its own a
 that kills the kernel costs its own question, and the others are asked again in a fresh kernel.
 """
 
-import builtins
 import hashlib
-import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,70 +20,14 @@ from course_utils.grading.answers import (
     grade_id,
     read_notebook,
 )
-from course_utils.grading.checks import TooLong, call, seeded_inputs, verdict, what_happened
+from course_utils.grading.checks import call, seeded_inputs, verdict, what_happened
 from course_utils.grading.kernel import Kernel, KernelGone
 from course_utils.grading.labs import Lab, example_of, lab, seed_of
-from course_utils.grading.literals import literal
+from course_utils.grading.marks import BLANK, MISSING, NOT_YET, RIGHT, WRITTEN, Graded, QuestionMark
 from course_utils.grading.questions import Question
+from course_utils.grading.remote import RemoteAnswer, name_lacking
 from course_utils.grading.sandbox import Limits
 from course_utils.grading.submissions import Place, Submission, read_submission
-
-RIGHT, NOT_YET, BLANK, MISSING, WRITTEN = "right", "not yet", "not attempted", "missing", "to be marked"
-
-
-@dataclass(frozen=True)
-class QuestionMark:
-    """What one question earned, and what its feedback may say.
-
-    right_inputs of inputs: how many of the hidden inputs came out right. example, returned: arguments that
-    may be shown and what the function did with them. hint: of the misconception that it looks like.
-    """
-
-    question_id: str
-    points: float
-    of: float
-    state: str
-    right_inputs: int = 0
-    inputs: int = 0
-    returned: str = ""
-    hint: str = ""
-    said: str = ""
-
-
-@dataclass(frozen=True)
-class Graded:
-    """One student's result.
-
-    digest: of all that was handed in, and when. notes: for the instructor. written: the texts that a person marks,
-    by question. sources: the cells that were run, by grade id.
-    """
-
-    student: str
-    lab_id: str
-    digest: str
-    marks: tuple[QuestionMark, ...]
-    notes: tuple[str, ...]
-    submitted_at: datetime | None
-    lost_share: float
-    seconds: float
-    written: dict[str, str]
-    sources: dict[str, str]
-
-    @property
-    def raw(self) -> float:
-        return sum(mark.points for mark in self.marks)
-
-    @property
-    def late_penalty(self) -> float:
-        return round(self.raw * self.lost_share, 2)
-
-    @property
-    def score(self) -> float:
-        return round(self.raw - self.late_penalty, 2)
-
-    @property
-    def of(self) -> float:
-        return sum(mark.of for mark in self.marks)
 
 
 @dataclass(frozen=True)
@@ -118,14 +59,12 @@ class Grader:
         if handed is not None:
             notes += [*handed.notes, *(note for answer in handed.answers for note in answer.notes)]
             marks = self.answers(handed, begin + self.limits.whole_s, notes)
-        known = {mark.question_id for mark in marks}
-        marks += [
-            QuestionMark(asked.id, 0.0, asked.points, MISSING, said="There is no notebook to read it from.")
+        by_id = {mark.question_id: mark for mark in marks}
+        lacking = "There is no notebook to read it from."
+        marks = [
+            by_id.get(asked.id) or QuestionMark(asked.id, 0.0, asked.points, MISSING, said=lacking)
             for asked in self.lab.questions
-            if asked.id not in known
         ]
-        order = [asked.id for asked in self.lab.questions]
-        marks.sort(key=lambda mark: order.index(mark.question_id))
         if self.lab.capstone_id:
             from course_utils.grading.capstone_files import capstone_mark
 
@@ -133,12 +72,7 @@ class Grader:
         written = dict(handed.written) if handed else {}
         cells = {answer.question_id: answer.cell for answer in handed.answers} if handed else {}
         marks += [
-            QuestionMark(
-                asked.id,
-                0.0,
-                asked.points,
-                BLANK if written.get(asked.id, "").strip() in UNWRITTEN else WRITTEN,
-            )
+            QuestionMark(asked.id, 0.0, asked.points, state_of_text(written.get(asked.id, "")))
             for asked in self.lab.written
         ]
         return Graded(
@@ -182,13 +116,16 @@ class Grader:
         marks: list[QuestionMark] = []
         done: list[Answer] = []  # what a fresh kernel runs again before it goes on: later answers may use it
         waiting, tries = list(handed.answers), 0
+        hidden = (*self.hidden, self.pack) if self.pack else self.hidden
         while waiting:
-            with Kernel(
-                self.limits, walls=self.walls, hidden=(*self.hidden, *filter(None, (self.pack,)))
-            ) as kernel:
+            with Kernel(self.limits, walls=self.walls, hidden=hidden) as kernel:
                 try:
                     self.prepare(kernel, handed, notes)
                 except KernelGone as gone:
+                    if handed.setup == (DEFAULT_SETUP,):
+                        raise RuntimeError(
+                            f"no kernel lives through {DEFAULT_SETUP!r} here: {gone}"
+                        ) from None
                     notes.append(f"the set-up cells were left out: {gone}")
                     handed = replace(handed, setup=(DEFAULT_SETUP,))
                     continue
@@ -266,7 +203,7 @@ class Grader:
         asked: Question,
         cases: Sequence[tuple[Any, ...]],
         example: tuple[Any, ...],
-        remote: "RemoteAnswer",
+        remote: RemoteAnswer,
         handed: Handed,
         notes: list[str],
     ) -> QuestionMark:
@@ -274,11 +211,10 @@ class Grader:
         if found.blank:
             return QuestionMark(asked.id, 0.0, asked.points, BLANK, inputs=len(cases))
         shown = call(remote, example)
-        said = ""
-        lacking = {name for outcome in found.outcomes if (name := name_lacking(outcome.error))}
-        for name in sorted(lacking & handed.elsewhere):
-            said = f"{name} is defined in a cell that is not graded: move it into this exercise's cell."
-            notes.append(f"{asked.id}: uses {name[:60]} of a cell that is not graded")
+        said, lacking = "", name_lacking(shown.error)  # of the example only: a name can tell a hidden input
+        if lacking in handed.elsewhere:
+            said = f"{lacking} is defined in a cell that is not graded: move it into this exercise's cell."
+            notes.append(f"{asked.id}: uses {lacking[:60]} of a cell that is not graded")
         if remote.gone:
             notes.append(f"{asked.id}: calling it ended the kernel")
         return QuestionMark(
@@ -300,98 +236,12 @@ class Grader:
         return unanswered(asked, f"{why}; {asked.reference.__name__} was asked for.")
 
 
-class NoData(Exception):
-    """The answer was an object that has no plain form."""
-
-
-class RemoteAnswer:
-    """A student's function in its kernel, as a function here: plain data comes back, or an error is raised.
-
-    The `cases` known beforehand are asked in one request.
-    """
-
-    def __init__(self, kernel: Kernel, cases: Sequence[tuple[Any, ...]]):
-        self._kernel = kernel
-        self.gone: KernelGone | None = None
-        try:
-            self._known = dict(zip(map(literal, cases), kernel.call_all(cases), strict=True))
-        except KernelGone as gone:
-            # One of them ended the kernel. Which one is not known: that is its author's loss.
-            self.gone, self._known = gone, {}
-
-    def __call__(self, *args: Any) -> Any:
-        found = self._known.get(literal(args))
-        if found is None:
-            found = self._asked(args)
-        if "value" in found:
-            return unpaired(found["value"])
-        if found.get("late"):
-            raise TooLong
-        if "error" in found:
-            raise rebuilt(found)
-        kind = found.get("no_data")
-        what = (
-            "more than can be read"
-            if found.get("too_large")
-            else f"a {str(kind)[:60]}, which is no plain data"
-        )
-        raise NoData(f"the answer was {what}")
-
-    def _asked(self, args: tuple[Any, ...]) -> dict[str, Any]:
-        if self.gone:
-            late = self.gone.late
-            return (
-                {"late": late}
-                if late
-                else {"error": "Ended", "kinds": ["RuntimeError"], "said": "the kernel"}
-            )
-        try:
-            return self._kernel.call_all([args])[0]
-        except KernelGone as gone:
-            self.gone = gone
-            return self._asked(args)
-
-
-def rebuilt(found: dict[str, Any]) -> BaseException:
-    """An error of the kind that the kernel names: the nearest of Python's own, under the name that it had there."""
-    kinds = found.get("kinds")
-    for name in kinds if isinstance(kinds, list) else ():
-        kind = getattr(builtins, name, None) if isinstance(name, str) else None
-        if isinstance(kind, type) and issubclass(kind, Exception):
-            shown = str(found.get("error"))
-            named = type(shown if shown.isidentifier() else kind.__name__, (kind,), {"__init__": kept})
-            return named(str(found.get("said", ""))[:300])
-    return RuntimeError(str(found.get("said", ""))[:300])
-
-
-def kept(self: BaseException, *_: Any) -> None:
-    """Some of Python's errors want more arguments than their words."""
-
-
-def unpaired(value: Any) -> Any:
-    """A plain value again, from what JSON carried. Raises NoData for what no kernel of ours sends."""
-    if value is None or isinstance(value, bool | float | str):
-        return value
-    if isinstance(value, list):
-        return [unpaired(item) for item in value]
-    try:
-        return {unpaired(key): unpaired(item) for key, item in value["pairs"]}
-    except (KeyError, TypeError, ValueError):
-        raise NoData("the answer was no plain data") from None
-
-
 def unanswered(asked: Question, why: str) -> QuestionMark:
     return QuestionMark(asked.id, 0.0, asked.points, NOT_YET, said=why)
 
 
 def state_of_text(text: str) -> str:
     return BLANK if text.strip() in UNWRITTEN else WRITTEN
-
-
-def name_lacking(error: BaseException | None) -> str:
-    """The name that a NameError misses."""
-    found = re.match(r"name '(\w+)'", str(error)) if isinstance(error, NameError) else None
-    return found[1] if found else ""
 
 
 def digest_of(submission: Submission) -> str:

@@ -12,11 +12,11 @@ from pathlib import Path
 
 from course_utils.grading.answers import Answer, Cell, find_answer, read_notebook, rest_of, setup_of
 from course_utils.grading.feedback import shown
-from course_utils.grading.grader import NoData, name_lacking, rebuilt, unpaired
 from course_utils.grading.kernel import Kernel, KernelGone
 from course_utils.grading.labs import LIBRARY_ABSENT, example_of
 from course_utils.grading.literals import literal
 from course_utils.grading.questions import question
+from course_utils.grading.remote import NoData, name_lacking, rebuilt, unpaired
 from course_utils.grading.sandbox import Limits, problem_of_sandbox
 
 _MARKS_LINE = re.compile(

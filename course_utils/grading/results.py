@@ -15,7 +15,8 @@ from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 
-from course_utils.grading.grader import WRITTEN, Graded, Grader, QuestionMark
+from course_utils.grading.grader import Grader
+from course_utils.grading.marks import WRITTEN, Graded, QuestionMark
 
 # As in nbgrader's own export, so that either file can be read by what comes after.
 _COLUMNS = (

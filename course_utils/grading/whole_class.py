@@ -10,7 +10,8 @@ from pathlib import Path
 
 from course_utils.grading.answers import lab_of
 from course_utils.grading.feedback_page import write_feedback
-from course_utils.grading.grader import Graded, Grader, digest_of
+from course_utils.grading.grader import Grader, digest_of
+from course_utils.grading.marks import Graded
 from course_utils.grading.results import Results
 from course_utils.grading.submissions import Place, find_submissions, read_submission, with_times
 

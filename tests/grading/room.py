@@ -4,7 +4,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from course_utils.grading.grader import Graded, Grader
+from course_utils.grading.grader import Grader
+from course_utils.grading.marks import Graded
 from course_utils.grading.sandbox import Limits
 from course_utils.grading.submissions import Place
 

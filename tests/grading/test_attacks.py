@@ -19,7 +19,7 @@ from course_utils.grading.results import harmless
 from course_utils.grading.sandbox import Limits, problem_of_sandbox
 from course_utils.grading.submissions import find_submissions, read_submission
 from course_utils.grading.syscalls import filter_program
-from tests.grading.room import make_room, points
+from tests.grading.room import code, make_room, points
 
 # name: the cell in place of the first answer. Each must earn nothing.
 IN_A_CELL = {
@@ -39,6 +39,8 @@ def share(a, b): return Equal(1)
 """,
     "__float__ that looks around": """
 import sys
+
+pytestmark = pytest.mark.notebooks  # kernels are started: not among an author's quick tests
 class Late:
     def __float__(self):
         for frame in (sys._getframe(n) for n in range(8)):
@@ -394,6 +396,16 @@ def test_hidden_inputs_do_not_come_back_in_the_feedback(room):
         assert f"{first:g}" not in page
     for word in ("a / b", "def ", "reference"):
         assert word not in page
+
+
+def test_names_that_are_missing_tell_no_hidden_input(room):
+    """Names for all numbers wait in a cell that isn't run; the one that an error names would be the input."""
+    graded = room.grade(
+        "eve",
+        code("\n".join(f"v{number} = 0" for number in range(10_000))),
+        code("def share(a, b): raise NameError(f\"name 'v{a:.0f}' is not defined\")", "g1"),
+    )
+    assert graded.marks[0].said.startswith("v10 is defined in a cell")  # the example's
 
 
 def test_html_and_scripts_are_only_text_to_an_instructor(room):

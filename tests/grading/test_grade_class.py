@@ -18,6 +18,8 @@ from course_utils.grading.submissions import find_submissions
 from course_utils.grading.whole_class import grade_class
 from tests.grading.room import HONEST, make_room
 
+pytestmark = pytest.mark.notebooks  # kernels are started: not among an author's quick tests
+
 SEED = "the seed of this room"
 KINDS = {  # of every ten: who hands in what, and what it is worth of 6
     "honest": (6.0, {}),

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.notebooks  # kernels are started: not among an author's quick tests
+
 ROOT = Path(__file__).parents[2]
 GUIDE = ROOT / "docs" / "instructors.md"
 NAME = "01_cost_estimation"

@@ -13,12 +13,15 @@ from course_utils.authoring.house import find_house
 from course_utils.authoring.masters import read_masters
 from course_utils.grading import cases, question, questions_of
 from course_utils.grading.answers import find_answers, lab_of, read_notebook
-from course_utils.grading.grader import Grader, unpaired
+from course_utils.grading.grader import Grader
 from course_utils.grading.kernel_inside import paired, read
 from course_utils.grading.labs import LatePolicy, lab
 from course_utils.grading.literals import literal
+from course_utils.grading.remote import unpaired
 from course_utils.grading.submissions import Place, find_submissions, read_submission, with_times
 from tests.grading.room import BLANK, HONEST, code, notebook, points, text
+
+pytestmark = pytest.mark.notebooks  # kernels are started: not among an author's quick tests
 
 WAYS = {
     "numpy scalar": "def share(a, b): return np.float64(a) / b",

@@ -27,6 +27,8 @@ from course_utils.grading.results import Results
 from course_utils.grading.submissions import find_submissions
 from course_utils.grading.whole_class import grade_class
 
+pytestmark = pytest.mark.notebooks  # kernels are started: not among an author's quick tests
+
 ROOT = Path(__file__).parents[2]
 PACK = ROOT / "instructor"
 NAME = "01_cost_estimation"

@@ -134,6 +134,30 @@ TIME = Question(
 # --- q3: servers for a promise ------------------------------------------------------------------------------
 
 
+def servers_needed(rate_per_s, service_s, wait_s, late_share):
+    load = rate_per_s * service_s
+    count, blocked = 1, load / (1 + load)
+    # With too few servers both factors are 1 or more, so that the loop goes on.
+    while (
+        count * blocked / (count - load * (1 - blocked)) * exp((load - count) * wait_s / service_s)
+        > late_share
+    ):
+        count += 1
+        blocked = load * blocked / (count + load * blocked)
+    return count
+
+
+def servers_inputs(rng):
+    yield 4.0, 2.0, 0.5, 0.05
+    yield 0.5, 1.0, 0.0, 0.5  # exactly half of them wait for a single server
+    yield 30.0, 2.0, 0.0, 0.05
+    for _ in range(8):
+        service = round(float(rng.uniform(0.5, 8)), 2)
+        rate = round(float(rng.uniform(2, 60)) / service, 3)
+        wait = round(service * float(rng.uniform(0.02, 0.4)), 3)
+        yield rate, service, wait, float(rng.choice([0.01, 0.05, 0.1]))
+
+
 def _blocked(load, servers):
     """Erlang's B."""
     share = 1.0
@@ -145,11 +169,7 @@ def _blocked(load, servers):
 def _has_to_wait(load, servers):
     """Erlang's C."""
     blocked = _blocked(load, servers)
-    return servers * blocked / (servers - load + load * blocked)
-
-
-def _late(load, service_s, wait_s, servers, at_door=_has_to_wait):
-    return at_door(load, servers) * exp(-(servers - load) * wait_s / service_s)
+    return servers * blocked / (servers - load * (1 - blocked))
 
 
 def _fewest(enough, load):
@@ -159,22 +179,7 @@ def _fewest(enough, load):
     return servers
 
 
-def servers_needed(rate_per_s, service_s, wait_s):
-    load = rate_per_s * service_s
-    return _fewest(lambda n: _late(load, service_s, wait_s, n) <= 0.05, load)
-
-
-def servers_inputs(rng):
-    yield 4.0, 2.0, 0.5
-    yield 0.2, 1.0, 0.0
-    yield 30.0, 2.0, 0.0
-    for _ in range(8):
-        service = round(float(rng.uniform(0.5, 8)), 2)
-        rate = round(float(rng.uniform(2, 60)) / service, 3)
-        yield rate, service, round(service * float(rng.uniform(0.02, 0.4)), 3)
-
-
-def _mean_kept(rate_per_s, service_s, wait_s):
+def _mean_kept(rate_per_s, service_s, wait_s, late_share):
     load = rate_per_s * service_s
     # A mean wait of 0 can't be had: as near as makes no difference.
     least = max(wait_s, 1e-3 * service_s)
@@ -184,40 +189,42 @@ def _mean_kept(rate_per_s, service_s, wait_s):
 SERVERS = Question(
     id="ch09.q3",
     points=3,
-    asks="the fewest servers with which 95 % wait no longer than wait_s",
+    asks="the fewest servers with which at most late_share of the requests wait longer than wait_s",
     reference=servers_needed,
     inputs=servers_inputs,
     close=1e-6,
     misconceptions=(
         Misconception(
             "as many as are busy",
-            lambda r, s, w: floor(r * s) + 1,
+            lambda r, s, w, late: floor(r * s) + 1,
             "With so few the service is stable, and that is all: they are busy nearly all the time, and most "
             "requests wait. Full use isn't the goal.",
         ),
         Misconception(
             "80 % busy",
-            lambda r, s, w: max(1, ceil(r * s / 0.8)),
+            lambda r, s, w, late: max(1, ceil(r * s / 0.8)),
             "A fixed utilization isn't a promise: few servers need more slack, many need less.",
         ),
         Misconception(
             "the mean kept",
             _mean_kept,
-            "You keep the *mean* wait below the limit. One in twenty may wait longer, no more.",
+            "You keep the *mean* wait below the limit. The promise is about those who wait longest.",
         ),
         Misconception(
             "blocking instead of waiting",
-            lambda r, s, w: _fewest(lambda n: _late(r * s, s, w, n, _blocked) <= 0.05, r * s),
+            lambda r, s, w, late: _fewest(
+                lambda n: _blocked(r * s, n) * exp(-(n - r * s) * w / s) <= late, r * s
+            ),
             "You use Erlang's B, for services where nobody can wait. Here they do, and it is C.",
         ),
         Misconception(
             "nobody waits at all",
-            lambda r, s, w: _fewest(lambda n: _has_to_wait(r * s, n) <= 0.05, r * s),
-            "You let 95 % start at once. They may wait, for up to `wait_s`.",
+            lambda r, s, w, late: _fewest(lambda n: _has_to_wait(r * s, n) <= late, r * s),
+            "You let nearly everybody start at once. They may wait, for up to `wait_s`.",
         ),
         Misconception(
             "one too many",
-            lambda r, s, w: servers_needed(r, s, w) + 1,
+            lambda r, s, w, late: servers_needed(r, s, w, late) + 1,
             "One fewer still keeps the promise: start at the first whole number above the load, and stop in time.",
         ),
     ),
@@ -325,16 +332,17 @@ def usd_per_good_mtok(log, cost_usd, ttft_slo_s, tpot_slo_s):
 
 def good_inputs(rng):
     fast, late, slow = (0.0, 0.5, 2.5, 101), (1.0, 3.1, 5.1, 201), (2.0, 2.2, 22.2, 101)
-    short = 3.0, 3.95, 4.03, 3  # 27 ms a token if the first is counted, 40 ms if it isn't: in time either way
-    yield [fast, late, slow, short], 0.01, 1.0, 0.05
-    yield [fast], 0.002, 1.0, 0.05
+    on_the_line = (3.0, 4.0, 4.625, 11), (3.0, 3.5, 4.125, 11)  # exactly 1 s, and 62.5 ms a token
+    yield [fast, late, slow, *on_the_line], 0.01, 1.0, 0.0625
+    yield [(3.0, 4.0, 4.0625, 3)], 0.01, 1.0, 0.0625
+    yield [fast], 0.002, 1.0, 0.0625
     for _ in range(6):
         log = []
         for at in rng.uniform(0, 60, int(rng.integers(20, 60))):
             tokens = int(rng.integers(2, 30))
             first = at + float(rng.exponential(0.6))
             log.append((float(at), first, first + (tokens - 1) * float(rng.uniform(0.01, 0.08)), tokens))
-        yield [*log, fast], round(float(rng.uniform(0.01, 1)), 3), 1.0, 0.05
+        yield [*log, fast], round(float(rng.uniform(0.01, 1)), 3), 1.0, 0.0625
 
 
 GOOD = Question(
