@@ -179,9 +179,9 @@ def _why_it_won(found: Plan) -> str:
     if cheaper:
         one = min(cheaper, key=lambda one: one.usd_per_month.value)
         sentences.append(
-            f"Cheaper, if {'they hold' if len(cheaper) > 1 else 'it holds'}: {len(cheaper)} "
-            f"API{'s' * (len(cheaper) > 1)}, such as {one.name} at {one.usd_per_month.value:,.0f} USD. Stated nowhere "
-            f"and to be measured first: {', '.join(one.open_questions)}."
+            f"Cheaper, if it holds: {one.name} at {one.usd_per_month.value:,.0f} USD a month"
+            f"{f' (and {len(cheaper) - 1} more)' if len(cheaper) > 1 else ''}. Stated nowhere and to be measured first: "
+            f"{', '.join(one.open_questions)}."
         )
     return " ".join([*sentences, *(f"{note[0].upper()}{note[1:]}." for note in first.notes)])
 

@@ -12,7 +12,7 @@ from datetime import date
 from pathlib import Path
 
 from course_utils.decide.plan import Plan
-from course_utils.decide.plan_text import COLUMNS, how, rows, shown, summary, text_of
+from course_utils.decide.plan_text import COLUMNS, rows, shown, summary, text_of
 from course_utils.decide.planning.options import FAILS, MEETS, UNPROVEN, Option
 from course_utils.explore import charts, style
 from course_utils.explore.views import Bars, Chart, Points, View, describe
@@ -51,8 +51,13 @@ def page(found: Plan, top: int = _ROWS) -> str:
 
 
 def _headline(found: Plan) -> str:
-    first = found.winner
-    return f"{how(first).split(';')[0]}: {first.usd_per_month.value:,.0f} USD a month"
+    first, settings = found.winner, found.winner.settings
+    what = first.name
+    if "chip" in settings:
+        least, most = (settings[name] * settings["tp"] for name in ("min_replicas", "max_replicas"))
+        chips = f"{least} to {most}" if least < most else str(most)
+        what = f"{settings['model']} in {settings['precision']} on {chips} x {settings['chip']}, {settings['pay']}"
+    return f"{what}: {first.usd_per_month.value:,.0f} USD a month"
 
 
 def _facts(found: Plan) -> str:
@@ -206,7 +211,8 @@ main {{ max-width: 1180px; margin: 0 auto; padding: 28px 32px 40px; }}
 h1 {{ margin: 2px 0 8px; font-size: 27px; line-height: 1.2; }}
 h2 {{ margin: 22px 0 8px; font-size: {style.TITLE_PX}px; }}
 .why {{ margin: 0; max-width: 100ch; font-size: 15px; }}
-.facts {{ display: flex; flex-wrap: wrap; gap: 10px 34px; margin: 18px 0; padding: 12px 0;
+.facts {{ display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 10px 18px;
+  margin: 18px 0; padding: 12px 0;
   border-top: 2px solid {style.INK}; border-bottom: 1px solid {style.GRID}; }}
 .facts dt {{ color: {style.QUIET}; font-size: {style.TICK_PX}px; }}
 .facts dd {{ margin: 0; font-weight: 650; font-size: 15px; }}
@@ -215,6 +221,9 @@ h2 {{ margin: 22px 0 8px; font-size: {style.TITLE_PX}px; }}
 table {{ width: 100%; border-collapse: collapse; font-size: {style.TICK_PX}px; }}
 th {{ text-align: left; color: {style.QUIET}; font-weight: 500; border-bottom: 1px solid {style.AXIS}; }}
 th, td {{ padding: 5px 8px 5px 0; vertical-align: top; }}
+th:nth-child(2) {{ width: 21%; }}
+th:nth-child(3) {{ width: 18%; }}
+th:nth-child(9) {{ width: 24%; }}
 td {{ border-bottom: 1px solid {style.GRID}; }}
 td:nth-child(4), td:nth-child(5), td:nth-child(6) {{ font-variant-numeric: tabular-nums; }}
 td .ends {{ display: block; color: {style.QUIET}; font-size: 11px; font-weight: 400; white-space: nowrap; }}
@@ -227,12 +236,20 @@ tr.unproven td:nth-child(8), tr.fails td:nth-child(8) {{ color: {style.TEXT_PALE
   .charts {{ grid-template-columns: 1fr; }} }}
 @page {{ size: A4 landscape; margin: 11mm; }}
 @media print {{
-  body {{ font-size: 9.5pt; -webkit-print-color-adjust: exact; print-color-adjust: exact; }}
+  body {{ font-size: 8.5pt; -webkit-print-color-adjust: exact; print-color-adjust: exact; }}
   main {{ max-width: none; padding: 0; }}
-  h1 {{ font-size: 18pt; }}
-  .why {{ font-size: 10pt; max-width: none; }}
+  h1 {{ font-size: 17pt; }}
+  .why {{ font-size: 9.5pt; max-width: none; }}
+  .facts dd {{ font-size: 9.5pt; }}
   .charts {{ grid-template-columns: 1fr 1fr; }}
-  tr, img, .facts {{ break-inside: avoid; }}
+  table {{ font-size: 7.4pt; }}
+  th, td {{ padding: 1.6pt 6pt 1.6pt 0; }}
+  h2 {{ margin: 10pt 0 3pt; break-after: avoid; }}
+  .kicker {{ display: none; }}
+  td .ends {{ font-size: 6.8pt; }}
+  .small {{ font-size: 7pt; }}
+  .small ul {{ columns: 2; column-gap: 18pt; }}
+  tr, img, .facts, li {{ break-inside: avoid; }}
   thead {{ display: table-header-group; }}
 }}
 """

@@ -141,7 +141,7 @@ def test_every_option_has_its_interval_and_every_loser_its_reason(found):
 def test_dominated_options_name_one_that_is_cheaper_and_no_worse(found):
     for row in found.table().itertuples():
         if "dominated by #" in row.why:
-            better = found.options[int(row.why.split("#")[1].split(",")[0]) - 1]
+            better = found.options[int(row.why.split("#")[1].split(":")[0]) - 1]
             assert better.usd_per_month.value <= row.usd_per_month
             assert better.ttft_p95_ms.value <= row.ttft_p95_ms
             assert better.tpot_p95_ms.value <= row.tpot_p95_ms

@@ -143,17 +143,10 @@ def assess(benchmark: Path | str, table: Path | str, seed: int) -> Assessment:
     """
     asked, parts, findings = task(seed), dict.fromkeys(POINTS, 0.0), []
     try:
-        run = results.read(benchmark)
+        run = _own(results.read(benchmark), seed)
     except ValueError as problem:
-        return Assessment(0.0, sum(POINTS.values()), parts, (f"The benchmark doesn't count: {problem}.",))
-    if run.seed != seed:
-        reason = f"The benchmark doesn't count: it was measured with seed {run.seed}, and yours is {seed}."
-        return Assessment(0.0, sum(POINTS.values()), parts, (reason,))
+        return _assessment(parts, [f"The benchmark doesn't count: {problem}."])
     enough = min(1.0, len(run.variants) / LEAST_VARIANTS)
-    if REFERENCE not in run.variants:
-        return Assessment(
-            0.0, sum(POINTS.values()), parts, (f"The benchmark lacks {REFERENCE}, the reference.",)
-        )
     parts["benchmark"] = POINTS["benchmark"] * enough
     if enough < 1:
         findings.append(f"The benchmark has {len(run.variants)} variants; {LEAST_VARIANTS} are asked for.")
@@ -196,6 +189,14 @@ def remeasured(run: results.Run, name: str) -> float:
 
     now = quality(name, run.seed)["losses"]
     return max(abs(one - other) for one, other in zip(now, run.values(name, "loss"), strict=True))
+
+
+def _own(run: results.Run, seed: int) -> results.Run:
+    if run.seed != seed:
+        raise ValueError(f"it was measured with seed {run.seed}, and yours is {seed}")
+    if REFERENCE not in run.variants:
+        raise ValueError(f"it lacks {REFERENCE}, with which all others are compared")
+    return run
 
 
 def _given(path: Path) -> dict[str, dict]:

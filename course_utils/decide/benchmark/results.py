@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from course_utils.decide.benchmark.variants import REFERENCE, Variant, variant
@@ -153,9 +154,31 @@ def read(path: Path | str) -> Run:
         raise ValueError(
             f"{path.name} was edited: its rows give run_id {is_now}, and it says {told}; run the harness again"
         )
-    for name in table.variant.unique():
-        variant(name)
+    _check_whole(path.name, table)
     return Run(table)
+
+
+def _check_whole(file: str, table: pd.DataFrame) -> None:
+    """ValueError for what the harness never writes: whoever reads the file computes with it."""
+    if not pd.api.types.is_integer_dtype(table.seed):
+        raise ValueError(f"{file} has seed {table.seed.iloc[0]!r}, expected a whole number")
+    bad = table[~np.isfinite(table.value) | (table.value <= 0)]
+    if len(bad):
+        first = bad.iloc[0]
+        raise ValueError(
+            f"{file}: {first.quantity} of {first.variant} is {first.value}, expected above 0 and finite"
+        )
+    counts = pd.crosstab(table.variant, table.quantity)
+    for name, row in counts.iterrows():
+        variant(name)
+        if lacking := [quantity for quantity in _UNITS if not row.get(quantity)]:
+            raise ValueError(f"{file} has no {lacking[0]} of {name}: it is not what the harness wrote")
+    if (
+        counts.loss.nunique() > 1
+        or counts.loss.min() < 2
+        or table.setting[table.quantity == "loss"].nunique() > 1
+    ):
+        raise ValueError(f"{file} has losses on different windows of text: they can't be paired")
 
 
 def run_id(table: pd.DataFrame) -> str:

@@ -25,6 +25,7 @@ _KEPT_S = 300.0
 # Words that hosts add to a model's name for a tier of service, and those that name a precision.
 _SERVED = frozenset({"instant", "lite", "fast", "versatile"})
 _STATED = {"fp8": "fp8", "bf16": "bf16", "awq": "int4", "fp4": "fp4", "int8": "int8"}
+_GATEWAY = "huggingface_"
 _PRECISION = re.compile(rf"[-_ ]({'|'.join(_STATED)})\b")
 
 
@@ -83,11 +84,20 @@ def api_offers(
 
 @cache
 def hosts(name: str) -> tuple[ApiPrice, ...]:
-    """Prices of everyone who says to host the model called `name`, and doesn't withdraw it."""
-    return tuple(
+    """Prices of everyone who says to host the model called `name`, and doesn't withdraw it.
+
+    A gateway's row is left out where its host has one of its own.
+    """
+    found = [
         price
         for price in api_prices()
         if is_model(price.model, name) and not price.note.startswith("deprecated")
+    ]
+    sellers = {price.provider for price in found}
+    return tuple(
+        price
+        for price in found
+        if not (price.provider.startswith(_GATEWAY) and price.provider.removeprefix(_GATEWAY) in sellers)
     )
 
 
@@ -109,8 +119,7 @@ def _quality(price: ApiPrice, shape: ModelShape | None) -> Quality:
     for word, recipe in _STATED.items():
         if word in price.model.casefold():
             return quality_of(shape, precision(recipe))
-    basis = f"{price.provider} doesn't say in which precision it serves"
-    return Quality(None, None, None, "not stated", (basis,))
+    return Quality(None, None, None, "not stated", ("the seller doesn't say in which precision it serves",))
 
 
 class _Costs:

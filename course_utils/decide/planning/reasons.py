@@ -30,8 +30,8 @@ def why_option(one: Option, plan: "Plan") -> str:
     if better is not None:
         less = one.usd_per_month.value - better.usd_per_month.value
         rank = plan.options.index(better) + 1
-        cost = f"costs {less:,.0f} USD less" if less >= 0.5 else "costs as much"
-        return f"dominated by #{rank}, which {cost} and is no slower and no worse"
+        cost = f"{less:,.0f} USD less" if less >= 0.5 else "as much money"
+        return f"dominated by #{rank}: {cost}, no slower, no worse"
     return f"{_compared(one, first)}in return {_advantages(one, first)}"
 
 
