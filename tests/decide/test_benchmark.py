@@ -208,6 +208,33 @@ def test_two_runs_in_one_file_are_not_one(run, out, tmp_path):
         benchmark.read(changed(out, tmp_path, half))
 
 
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda table: table[table.quantity != "weights"], "has no weights of fp32"),
+        (
+            lambda table: table[(table.quantity != "loss") | (table["sample"] != 3)][:-1],
+            "has no batch of rtn3",
+        ),
+        (lambda table: table.drop(index=0), "losses on different windows"),
+        (
+            lambda table: table.assign(value=table.value.where(table.quantity != "step_s", 0.0)),
+            "expected above 0",
+        ),
+        (lambda table: table.assign(value=float("inf")), "expected above 0 and finite"),
+        (lambda table: table.assign(seed="mine"), "expected a whole number"),
+        (lambda table: table.assign(variant=table.variant.replace("rtn4", "rtn44")), "no such variant"),
+    ],
+)
+def test_a_forger_who_computes_the_hash_anew_still_has_to_write_a_whole_run(run, out, tmp_path, change, says):
+    def forged(table):
+        table = change(table)
+        return table.assign(run_id=results.run_id(results._parsed(table.to_csv(index=False))))
+
+    with pytest.raises(ValueError, match=says):
+        benchmark.read(changed(out, tmp_path, forged))
+
+
 def test_what_is_no_benchmark_is_said_to_be_none(tmp_path):
     with pytest.raises(ValueError, match="there is no such file"):
         benchmark.read(tmp_path / "none.csv")
