@@ -26,7 +26,7 @@ from course_utils.decide.planning.options import (
     no_worse,
 )
 from course_utils.decide.planning.reasons import binding, losers, why_option
-from course_utils.decide.planning.search import Found, Screened, Search, screened
+from course_utils.decide.planning.search import MOST_SIMULATIONS, Found, Screened, Search, screened
 from course_utils.scale.traffic import Traffic
 
 __all__ = ["Plan", "Requirements", "Space", "plan"]
@@ -100,11 +100,13 @@ def plan(
     *,
     top: int = 10,
     seed: int = 0,
+    most_simulations: int = MOST_SIMULATIONS,
     progress: Callable[[int, int], None] | None = None,
 ) -> Plan:
     """The cheapest ways to serve `traffic` as `requirements` want it, out of `space`.
 
-    `top`: how many ways are made sure of, besides the best of each quality. `progress(done, of)` is called as the
+    `top`: how many ways are made sure of, besides the best of each precision. After `most_simulations` it stops, and a
+    note says what isn't sure. `progress(done, of)` is called as the
     search goes. ValueError for names that the catalog lacks; constraints that nothing meets are no error: see
     `Plan.why`.
     """
@@ -115,7 +117,7 @@ def plan(
     found = candidates(asked, requirements, space)
     bounds = screened(found, asked, requirements, space)
     search = Search(found, bounds, asked, space, Trials(asked, requirements, seed))
-    search.run(top, progress)
+    search.run(top, most_simulations, progress)
     options = [*_fleets(search, requirements, top), *_apis(asked, requirements, space)]
     options.sort(key=lambda one: (_ORDER.index(one.verdict), one.usd_per_month.value, one.tpot_p95_ms.value))
     return Plan(
@@ -126,7 +128,7 @@ def plan(
         candidates=found,
         screened=bounds,
         search=search,
-        notes=_notes(asked, requirements),
+        notes=_notes(asked, requirements, search),
         seconds=time.perf_counter() - began,
     )
 
@@ -152,10 +154,15 @@ def _apis(asked: Demand, requirements: Requirements, space: Space) -> list[Optio
     return [api_option(offer, requirements, asked.longest_tokens) for offer in offers]
 
 
-def _notes(asked: Demand, requirements: Requirements) -> tuple[str, ...]:
+def _notes(asked: Demand, requirements: Requirements, search: Search) -> tuple[str, ...]:
     notes = [*asked.notes, f"the trace ({asked.traffic.origin}) stands for every hour of the month: assumed"]
     if requirements.max_quality_loss is not None:
         notes.append(f"a loss of {requirements.max_quality_loss:.1%} of quality is allowed: yours to change")
+    if search.unsure:
+        notes.append(
+            f"stopped after {search.trials.count} simulations: {search.unsure:,} settings more might be cheaper than "
+            "the winner; a smaller space, or more simulations, would tell"
+        )
     return tuple(notes)
 
 
@@ -180,8 +187,8 @@ def _why_it_won(found: Plan) -> str:
         one = min(cheaper, key=lambda one: one.usd_per_month.value)
         sentences.append(
             f"Cheaper, if it holds: {one.name} at {one.usd_per_month.value:,.0f} USD a month"
-            f"{f' (and {len(cheaper) - 1} more)' if len(cheaper) > 1 else ''}. Stated nowhere and to be measured first: "
-            f"{', '.join(one.open_questions)}."
+            f"{f' (and {len(cheaper) - 1} more)' if len(cheaper) > 1 else ''}. "
+            f"Stated nowhere and to be measured first: {', '.join(one.open_questions)}."
         )
     return " ".join([*sentences, *(f"{note[0].upper()}{note[1:]}." for note in first.notes)])
 

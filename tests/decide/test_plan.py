@@ -66,6 +66,14 @@ def test_the_winner_is_that_of_an_exhaustive_search(rate_per_s, tpot_ms):
     assert every[found.winner.at] == found.winner.usd_per_month.value
 
 
+def test_with_few_simulations_left_it_says_what_it_is_not_sure_of():
+    space = replace(SMALL, chips=("L4", "L40S"))
+    found = plan(poisson(12, 150), replace(ASKED, tpot_p95_ms=35), space, top=1, most_simulations=1)
+    assert found.winner is not None
+    assert any("might be cheaper" in note for note in found.notes) == bool(found.search.unsure)
+    assert not plan(poisson(2, 150), ASKED, space, top=1).search.unsure
+
+
 def test_no_fleet_beats_the_bounds(found):
     floors, search = found.screened.floors, found.search
     for at, one in search.found.items():

@@ -27,6 +27,8 @@ from course_utils.decide.planning.demand import Demand, demand
 from course_utils.decide.planning.screening import Floors, floors
 from course_utils.decide.planning.supply import Bill, Supply, Use
 
+# Simulations of one plan: 10 s or so for an hour of a busy chat. Then it stops, and says what it isn't sure of.
+MOST_SIMULATIONS = 600
 Way = tuple[str, str, str, str]
 
 # Why a candidate isn't simulated.
@@ -110,7 +112,8 @@ class Search:
     """Confirms candidates, cheapest bound first, until nothing cheaper can be left.
 
     `found` holds what was confirmed, `stopped` what was given up, by candidate; the others cost too much to look at.
-    `best` holds the least US dollars a month by way.
+    `best` holds the least US dollars a month by way. `unsure`: candidates that weren't simulated for want of
+    simulations, though they might cost less than the winner.
     """
 
     def __init__(self, candidates: Candidates, bounds: Screened, asked: Demand, space: Space, trials: Trials):
@@ -119,23 +122,38 @@ class Search:
         self.found: dict[int, Found] = {}
         self.stopped: dict[int, Stopped] = {}
         self.best: dict[Way, float] = {}
+        self.unsure = 0
         self._best_of_class: dict[tuple[str, str], float] = {}
         self._settled: set[Way] = set()
         self._wanted_usd = math.inf
         self._hopeless: set[tuple[int, int]] = set()
 
-    def run(self, top: int, progress: Callable[[int, int], None] | None = None) -> None:
-        """Until the cheapest of each model and precision, and the `top` cheapest ways, are sure."""
+    def run(
+        self,
+        top: int,
+        most_simulations: int = MOST_SIMULATIONS,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> None:
+        """Until the cheapest of each model and precision, and the `top` cheapest ways, are sure.
+
+        First the most promising setting of every way, so that the others have something to beat; then all the rest, as
+        long as simulations are left: `unsure` counts what might have been cheaper than the winner.
+        """
         still_open = np.flatnonzero(self.bounds.broken == OPEN)
-        order = still_open[np.argsort(self.bounds.least_usd[still_open], kind="stable")]
-        for done, at in enumerate(order.tolist()):
+        order = still_open[np.argsort(self.bounds.least_usd[still_open], kind="stable")].tolist()
+        firsts = list({self.way_of(at): at for at in reversed(order)}.values())[::-1]
+        for done, at in enumerate([*firsts, *order]):
             if progress:
-                progress(done, len(order))
+                progress(done, len(firsts) + len(order))
             worth = self._worth_usd(at)
-            if self.bounds.least_usd[at] < worth and not self._is_hopeless(at):
+            if at in self.found or self.bounds.least_usd[at] >= worth or self._is_hopeless(at):
+                continue
+            if self.trials.count < most_simulations or done < len(firsts):
                 self._confirm(at, worth, top)
+            else:
+                self.unsure += bool(self.bounds.least_usd[at] < min(self.best.values(), default=math.inf))
         if progress:
-            progress(len(order), len(order))
+            progress(len(firsts) + len(order), len(firsts) + len(order))
 
     def _worth_usd(self, at: int) -> float:
         """Below how many US dollars a month this candidate would change the result."""
