@@ -63,6 +63,11 @@ RECORDABLES: tuple[Recordable, ...] = (
         "the lab's usual variants: losses of the tiny model, times and memory of random weights at real widths",
         "course_utils.decide.benchmark.harness:cases",
     ),
+    Recordable(
+        "cluster_curve",
+        "two replicas on Ray Serve at five rates, beside the simulator's figures; then one is killed under load",
+        "course_utils.scale.cluster.curve:cases",
+    ),
 )
 
 
