@@ -13,6 +13,7 @@ from course_utils.authoring.tables import console
 from course_utils.grading.feedback import number
 from course_utils.grading.marks import RIGHT, WRITTEN, Graded
 from course_utils.grading.precheck import Finding
+from course_utils.grading.results import printable
 
 
 def grades_summary(lab_id: str, all_of_it: Sequence[Graded], marked_now: int) -> None:
@@ -63,8 +64,3 @@ def class_progress(of: int) -> Iterator[Callable[[Graded], None]]:
     with Progress(*columns, console=terminal, disable=not terminal.is_terminal) as bars:
         task = bars.add_task("", total=of)
         yield lambda graded: bars.advance(task)
-
-
-def printable(text: str) -> str:
-    """Without the control characters by which text moves a terminal's cursor."""
-    return "".join(one if one.isprintable() else "?" for one in text)

@@ -125,9 +125,14 @@ class Results:
 
 
 def harmless(cell: str) -> str:
-    """A cell that no spreadsheet takes for a formula, on one line. Marks are never negative."""
-    line = " ".join(cell.split())
+    """A cell on one line that no spreadsheet takes for a formula, and no terminal for a command."""
+    line = printable(" ".join(cell.split()))
     return f"'{line}" if line.startswith(("=", "+", "-", "@")) else line
+
+
+def printable(text: str) -> str:
+    """Without the control characters by which text moves a terminal's cursor."""
+    return "".join(one if one.isprintable() else "?" for one in text)
 
 
 def grading_of(grader: Grader) -> str:

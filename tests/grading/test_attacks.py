@@ -198,17 +198,15 @@ def share(a, b): return -1.0
 """,
     "spoofed replies": """
 kernel = get_ipython().kernel
-def share(a, b): return -1.0
-def spoof():
-    import time
-    for _ in range(50):
-        time.sleep(0.01)
-        for ident in list(kernel._shell_parent.get().get("header", {})) and [kernel._parent_ident["shell"]]:
-            forged = {"status": "ok", "execution_count": 1, "payload": [], "user_expressions": {
-                str(n): {"status": "ok", "data": {"text/plain": '{"value": true}'}} for n in range(20)}}
-            kernel.session.send(kernel.shell_stream, "execute_reply", forged, kernel.get_parent("shell"), ident=ident)
-import threading
-threading.Thread(target=spoof, daemon=True).start()
+said = {"data": {"text/plain": '{"value": true}'}, "status": "ok"}
+forged = {"status": "ok", "execution_count": 1, "payload": [], "user_expressions": {str(n): said for n in range(20)}}
+def share(a, b):
+    to = kernel.get_parent("shell"), kernel._parent_ident["shell"]
+    kernel.session.send(kernel.shell_stream, "execute_reply", forged, to[0], ident=to[1])
+    kernel.session.send(kernel.shell_stream, "execute_reply", b"junk", {"header": {}}, ident=to[1])
+    kernel.session.send(kernel.shell_stream, "no_such_message", {}, to[0], ident=to[1])
+    kernel.shell_stream.socket.send_multipart([to[1][0], b"not", b"a", b"message"])
+    return -1.0
 """,
     "clocks and alarms changed": """
 import time, signal
@@ -422,8 +420,9 @@ def test_html_and_scripts_are_only_text_to_an_instructor(room):
     assert "default-src 'none'" in page
 
 
-@pytest.mark.parametrize("cell", ["=1+1", "+cmd", "-2+3", "@SUM(A1)", "\t=1"])
-def test_no_cell_of_the_csv_is_a_formula(cell):
+@pytest.mark.parametrize("cell", ["=1+1", "+cmd", "-2+3", "@SUM(A1)", "\t=1", "\x1b[2J", "a\nb\x07"])
+def test_no_cell_of_the_csv_is_a_formula_or_moves_a_cursor(cell):
+    assert harmless(cell).isprintable()
     assert not harmless(cell).startswith(("=", "+", "-", "@", "\t", "\r"))
 
 
