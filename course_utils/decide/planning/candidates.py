@@ -80,7 +80,7 @@ class Space:
     tps: tuple[int, ...] = (1, 2, 4, 8)
     engine: str = "vllm"
     batch_limits: tuple[int | None, ...] = (None, 256, 64, 16)
-    routings: tuple[str, ...] = ("least_outstanding", "prefix_affinity")
+    routings: tuple[str, ...] = ("prefix_affinity", "least_outstanding")
     prefix_cache: tuple[bool, ...] = (False, True)
     supplies: tuple[str, ...] = tuple(KINDS)
     providers: tuple[str, ...] | None = None
