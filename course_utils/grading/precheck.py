@@ -64,40 +64,53 @@ def precheck(path: Path) -> list[Finding]:
     codes = [cell for cell in cells if cell.kind == "code"]
     answers = [find_answer(codes, one.question_id, one.function) for one in expected]
     elsewhere = rest_of(codes, answers)
-    findings = []
-    kernel, walls = None, not problem_of_sandbox()  # without walls it is still the student's own code
-    for one, answer in zip(expected, answers, strict=True):
-        if answer.cell is None or answer.cell.blank:
-            said = "its cell is missing" if answer.cell is None else "not attempted yet"
-            findings.append(Finding(one.question_id, one.points, False, said))
-            continue
-        try:
-            with Kernel(Limits(), walls=walls) as kernel:
-                for source in setup_of(codes):
-                    kernel.ask(f"course_asked.setup({source!r})", kernel.limits.cell_s)
-                gradable, said = tried(kernel, one, answer, answers, elsewhere)
-        except KernelGone as gone:
-            gradable, said = False, f"running it: {gone}"
-        findings.append(Finding(one.question_id, one.points, gradable, "; ".join((*answer.notes, said))))
+    findings, done = [], []
+    waiting = list(zip(expected, answers, strict=True))
+    while waiting:
+        # Without walls (macOS, Windows) it is still the student's own code on the student's own machine.
+        with Kernel(Limits(), walls=not problem_of_sandbox()) as kernel:
+            try:
+                for source in (*map(as_setup, setup_of(codes)), *(cell.source for cell in done)):
+                    kernel.run(source, kernel.limits.cell_s)
+            except KernelGone as gone:
+                said = f"the cells before it end the kernel: {gone}"
+                return [*findings, *(Finding(one.question_id, one.points, False, said) for one, _ in waiting)]
+            while waiting:
+                one, answer = waiting.pop(0)
+                gradable, said, alive = tried(kernel, one, answer, elsewhere)
+                notes = answer.notes if answer.cell else ()
+                findings.append(Finding(one.question_id, one.points, gradable, "; ".join((*notes, said))))
+                if not alive:
+                    break
+                done += [answer.cell] if answer.cell else []
     return findings
 
 
-def tried(
-    kernel: Kernel, one: Expected, answer: Answer, answers: Sequence[Answer], elsewhere: frozenset[str]
-) -> tuple[bool, str]:
-    """Whether the answer can be called with the example, and what to know. Raises KernelGone."""
-    for earlier in answers:
-        if (
-            earlier.cell is not None
-            and earlier.cell.position < answer.cell.position
-            and not earlier.cell.blank
-        ):
-            kernel.run(earlier.cell.source, kernel.limits.cell_s)
-    kernel.ready()
-    ran = kernel.run(answer.cell.source, kernel.limits.cell_s)
-    name = kernel.ask(f"course_asked.answer({list(answer.names)!r})", kernel.limits.cell_s).get("name")
-    if not isinstance(name, str):
-        return False, f"running it raised {ran.error}" if ran.error else f"it defines no {one.function}"
+def as_setup(source: str) -> str:
+    return f"course_asked.setup({source!r})"
+
+
+def tried(kernel: Kernel, one: Expected, answer: Answer, elsewhere: frozenset[str]) -> tuple[bool, str, bool]:
+    """Whether the answer can be graded, what to know, and whether the kernel is still there."""
+    if answer.cell is None or answer.cell.blank:
+        return False, "its cell is missing" if answer.cell is None else "not attempted yet", True
+    try:
+        kernel.ready()
+        ran = kernel.run(answer.cell.source, kernel.limits.cell_s)
+        name = kernel.ask(f"course_asked.answer({list(answer.names)!r})", kernel.limits.cell_s).get("name")
+        if not isinstance(name, str):
+            return (
+                False,
+                f"running it raised {ran.error}" if ran.error else f"it defines no {one.function}",
+                True,
+            )
+        return *on_example(kernel, one, elsewhere), True
+    except KernelGone as gone:
+        return False, f"running it: {gone}", False
+
+
+def on_example(kernel: Kernel, one: Expected, elsewhere: frozenset[str]) -> tuple[bool, str]:
+    """What calling the answer with the public example comes to. Raises KernelGone."""
     found = kernel.call_texts([one.example])[0]
     if found.get("late"):
         return False, f"it had not come back after {kernel.limits.call_s:g} seconds"

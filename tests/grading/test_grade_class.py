@@ -202,15 +202,21 @@ def test_check_says_what_can_be_graded_and_gives_no_marks(room):
         code("def odd(a, b): return object()", "g5"),
         under("g5", "odd"),
         under("g6", "gone"),
+        code("import os\nos._exit(0)", "g7"),
+        under("g7", "ends"),
+        code("def last(a, b): return share(a, b)", "g8"),
+        under("g8", "last"),
     )
     path = room.folder / "mine.ipynb"
     path.write_text(json.dumps(notebook(*cells)))
     found = {one.question_id: one for one in precheck(path)}
-    assert [one.gradable for one in found.values()] == [True, False, False, False, False, False]
+    assert [one.gradable for one in found.values()] == [True, *[False] * 6, True]
     assert found["ch01.g1"].said == "on the example it returned 2"
     assert found["ch01.g2"].said == "helper is in a cell that is not graded: move it into this one"
     assert found["ch01.g3"].said == "not attempted yet"
     assert "is not there when marks are given" in found["ch01.g4"].said
+    assert found["ch01.g7"].said == "running it: the kernel ended, or was spoilt"
+    assert found["ch01.g8"].said == "on the example it returned 2"
     assert found["ch01.g5"].said == "it returned no plain data (a object)"
     assert found["ch01.g6"].said == "its cell is missing"
 
