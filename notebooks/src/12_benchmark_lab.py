@@ -162,9 +162,7 @@ together = [
 times = np.median(np.divide(apart, together))
 bars = (Bars("windows unpaired", names, apart), Bars("windows paired", names, together))
 title = f"Pairing the windows makes an interval {times:.0f} times as narrow, for nothing"
-show(
-    View(title, bars, f"{measured_here()}; half a 95 % interval"), Chart("", "uncertainty (%)", y_scale="log")
-)
+show(View(title, bars, f"{measured_here()}; half a 95 % interval"), Chart("", "uncertainty (%)"))
 
 # %% [markdown] id="pairing-meaning"
 # To be as sure without pairs, you would need the square of that factor as many windows. The same holds for times: take
@@ -298,7 +296,7 @@ title = (
 )
 bars = [Bars(words, [*forms.index], *(part.tolist() for part in one)) for words, one in ratios.items()]
 note = f"{measured_here()}, one thread; 95 % intervals of the median, or what few samples allow; fp32 is 1"
-show(View(title, bars, note), Chart("", "speed against fp32 (times)", y_scale="log"))
+show(View(title, bars, note), Chart("", "speed against fp32 (times)"))
 
 # %% [markdown] id="speed-meaning"
 # There are fewer bars than variants: RTN, GPTQ and AWQ store the same kind of codes and run on the same kernel. The
@@ -379,7 +377,7 @@ title = f"With {dearest} a token costs {values[0][-1] / values[0][0]:.0f} times 
 kwh = shown.kwh_per_mtok.iloc[0]
 note = f"speed {measured_here()}; {USD_PER_HOUR:.2f} USD/h, {UTILIZATION:.0%} busy, {WATTS} W {assumed()}; "
 note += f"{cheapest}: {kwh:.1f} kWh/Mtok"
-show(View(title, Bars("", [*shown.index], *values), note), Chart("", "USD per million tokens", y_scale="log"))
+show(View(title, Bars("", [*shown.index], *values), note), Chart("", "USD per million tokens"))
 
 # %% [markdown] id="money-meaning"
 # These are prices of the two layers that were timed. A whole model has more layers and costs as many times more, but
@@ -470,8 +468,8 @@ note = f"{measured_here()}, 95 % intervals; front in quality, memory and price; 
 show(View(title, clouds, note), Chart("memory in use (MB)", "perplexity above fp32's (%)", y_scale="log"))
 
 # %% [markdown] id="pareto-meaning"
-# The front depends on what you count. Leave memory out and int8 may beat 4 bits; leave quality out and half a model
-# wins. A variant that is off the front is never the answer, whatever your limits are, as long as you measured the
+# The front depends on what you count. Leave memory out, and int8 may beat 4 bits; leave quality out, and the fastest
+# kernel wins, whatever it loses. A variant that is off the front is never the answer, whatever your limits are, as long as you measured the
 # right quantities. "Beaten, but not shown to be" is an order for more samples, not a verdict.
 
 # %% [markdown] id="q7-card" exercise="ch12.q7"
