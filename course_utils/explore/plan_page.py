@@ -223,7 +223,8 @@ th {{ text-align: left; color: {style.QUIET}; font-weight: 500; border-bottom: 1
 th, td {{ padding: 5px 8px 5px 0; vertical-align: top; }}
 th:nth-child(2) {{ width: 21%; }}
 th:nth-child(3) {{ width: 18%; }}
-th:nth-child(9) {{ width: 24%; }}
+th:nth-child(7) {{ width: 12%; }}
+th:nth-child(9) {{ width: 23%; }}
 td {{ border-bottom: 1px solid {style.GRID}; }}
 td:nth-child(4), td:nth-child(5), td:nth-child(6) {{ font-variant-numeric: tabular-nums; }}
 td .ends {{ display: block; color: {style.QUIET}; font-size: 11px; font-weight: 400; white-space: nowrap; }}
