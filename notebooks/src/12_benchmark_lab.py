@@ -469,8 +469,8 @@ show(View(title, clouds, note), Chart("memory in use (MB)", "perplexity above fp
 
 # %% [markdown] id="pareto-meaning"
 # The front depends on what you count. Leave memory out, and int8 may beat 4 bits; leave quality out, and the fastest
-# kernel wins, whatever it loses. A variant that is off the front is never the answer, whatever your limits are, as long as you measured the
-# right quantities. "Beaten, but not shown to be" is an order for more samples, not a verdict.
+# kernel wins, whatever it loses. A variant that is off the front is never the answer, whatever your limits are, as long
+# as you measured the right quantities. "Beaten, but not shown to be" is an order for more samples, not a verdict.
 
 # %% [markdown] id="q7-card" exercise="ch12.q7"
 # ### Exercise 7 · who is beaten
