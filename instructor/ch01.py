@@ -264,7 +264,9 @@ on. (All relative to fresh input.) Return the smallest whole number of uses at w
     properties=(
         Property(
             "that many uses are cheaper when kept",
-            lambda f, long, short, read: long + (f(long, short, read) - 1) * read < f(long, short, read) * short,
+            lambda f, long, short, read: (
+                long + (f(long, short, read) - 1) * read < f(long, short, read) * short
+            ),
         ),
     ),
 )

@@ -96,8 +96,11 @@ class Asked:
         """Run an import cell line by line: one package that is missing here takes nothing else with it."""
         import ast
 
+        try:
+            tree = ast.parse(self.shell.transform_cell(source))
+        except (SyntaxError, ValueError, RecursionError) as error:
+            return Json(json.dumps({"failed": [f"{type(error).__name__}: {error}"[:200]]}))
         failed = []
-        tree = ast.parse(self.shell.transform_cell(source))
         for node in tree.body:
             try:
                 code = compile(ast.Module([node], []), "<set-up>", "exec")

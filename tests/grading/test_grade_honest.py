@@ -209,6 +209,14 @@ def test_import_that_fails_takes_no_other_with_it(room):
     assert any("no_such_package" in note for note in graded.notes)
 
 
+def test_import_cell_that_is_no_python_or_never_ends_costs_no_answer(room):
+    for imports in ("import numpy as", "while True: pass", "import os; os._exit(1)"):
+        data = notebook(*honest_cells(), imports=imports)
+        graded = room.grader().grade(room.hand_in_bytes("ada", json.dumps(data).encode()))
+        assert points(graded) == FULL
+        assert any("set-up" in note for note in graded.notes)
+
+
 def test_answers_may_use_earlier_answers_also_behind_one_that_kills_the_kernel(room):
     graded = room.grade(
         "ada",
