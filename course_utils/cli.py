@@ -319,6 +319,7 @@ def grade(
         Path | None, typer.Option(help="CSV student_id,submitted_at, where no timestamp.txt says it.")
     ] = None,
     jobs: Annotated[int, typer.Option(help="Processes; -1 for one per core.")] = -1,
+    memory_mb: Annotated[int, typer.Option(help="Address space of a kernel; torch with CUDA wants 16000.")] = 2048,
     ray: Annotated[bool, typer.Option("--ray", help="On the cluster that Ray is connected to.")] = False,
     trust_submissions: Annotated[
         bool, typer.Option("--trust-submissions", help="Run them without a sandbox: they can do all you can.")
@@ -333,7 +334,7 @@ def grade(
     from course_utils.grading.grader import Grader
     from course_utils.grading.labs import secret_seed
     from course_utils.grading.results import Results
-    from course_utils.grading.sandbox import problem_of_sandbox
+    from course_utils.grading.sandbox import Limits, problem_of_sandbox
 
     problem = "" if trust_submissions else problem_of_sandbox()
     if problem:
@@ -341,7 +342,8 @@ def grade(
     places, lab_id = whole_class.handed_in(submissions, lab, times)
     hidden = tuple(path.absolute() for path in (submissions, out.parent, gradebook) if path)
     pack = pack.absolute() if pack else None
-    grader = Grader(lab_id, pack, secret_seed(), walls=not trust_submissions, hidden=hidden)
+    limits = Limits(memory_mb=memory_mb)
+    grader = Grader(lab_id, pack, secret_seed(), limits, walls=not trust_submissions, hidden=hidden)
     with Results(out, grader) as results, class_progress(len(places)) as progress:
         folder = feedback or out.parent / "feedback"
         marked = whole_class.grade_class(
