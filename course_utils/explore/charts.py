@@ -73,7 +73,7 @@ def draw(figure, view: View, chart: Chart, steady: bool = False) -> None:
     flat = bars.lie_flat(view)
     wide, tall = figure.get_size_inches() * _DPI
 
-    title = style.wrapped(view.title, style.TITLE_PX, wide - 20)
+    title = style.wrapped(view.title, style.TITLE_PX, wide - 20, style.EM_PER_BOLD)
     note = style.wrapped(view.note, style.NOTE_PX, wide - 20)
     across, up = (y, x) if flat else (x, y)
     left = 30 + max(style.text_width_px(text, style.TICK_PX) for text in up.texts)

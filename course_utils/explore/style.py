@@ -34,6 +34,7 @@ HEIGHT_PX = 400
 EXPLORER_PX = 860
 # Mean width of a character, in ems: what a label needs is estimated before either library has drawn it.
 EM_PER_CHARACTER = 0.54
+EM_PER_BOLD = 0.59  # a title's, in DejaVu Sans, the widest of FONTS
 
 
 def colour(index: int) -> str:
@@ -52,9 +53,9 @@ def rgba(colour: str, opacity: float) -> str:
     return f"rgba({red},{green},{blue},{opacity:g})"
 
 
-def wrapped(text: str, size_px: float, width_px: float) -> list[str]:
+def wrapped(text: str, size_px: float, width_px: float, em: float = EM_PER_CHARACTER) -> list[str]:
     """`text` in as few lines as fit, of about the same length: no last word stands alone."""
-    most = max(10, int(width_px / (size_px * EM_PER_CHARACTER)))
+    most = max(10, int(width_px / (size_px * em)))
     lines = textwrap.wrap(text, most)
     while most > 10 and len(narrower := textwrap.wrap(text, most - 1)) == len(lines):
         lines, most = narrower, most - 1

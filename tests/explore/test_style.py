@@ -84,3 +84,16 @@ def test_a_long_title_is_broken_into_even_lines():
     assert " ".join(lines) == title
     assert len(lines) == 2
     assert abs(len(lines[0]) - len(lines[1])) < 15
+
+
+def test_a_bold_title_fits_its_picture_in_the_widest_font():
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import TextPath
+
+    bold = FontProperties(family="DejaVu Sans", weight="bold")
+    for title in (
+        "Ten minutes of patience: 154 machines started on the day instead of 1,174",
+        "5 of 10 variants are shown to stay within 2 %: bf16, nf4, gptq4, awq4, rtn4",
+    ):
+        for line in style.wrapped(title, style.TITLE_PX, 700, style.EM_PER_BOLD):
+            assert TextPath((0, 0), line, size=style.TITLE_PX, prop=bold).get_extents().width < 700
