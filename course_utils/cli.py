@@ -319,7 +319,9 @@ def grade(
         Path | None, typer.Option(help="CSV student_id,submitted_at, where no timestamp.txt says it.")
     ] = None,
     jobs: Annotated[int, typer.Option(help="Processes; -1 for one per core.")] = -1,
-    memory_mb: Annotated[int, typer.Option(help="Address space of a kernel; torch with CUDA wants 16000.")] = 2048,
+    memory_mb: Annotated[
+        int, typer.Option(help="Address space of a kernel; raise it where torch brings CUDA.")
+    ] = 2048,
     ray: Annotated[bool, typer.Option("--ray", help="On the cluster that Ray is connected to.")] = False,
     trust_submissions: Annotated[
         bool, typer.Option("--trust-submissions", help="Run them without a sandbox: they can do all you can.")
