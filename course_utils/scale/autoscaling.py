@@ -5,7 +5,7 @@ Every `interval_s` a rule says how many it wants:
     concurrency   ceil(requests waiting or running / target)                       (Knative, Ray Serve)
     queue         ceil(requests waiting / target)                                  (KEDA on vLLM's queue length)
     ttft          a tenth more, at least one, while more than `late_share` of the first tokens since the last look came
-                  later than `target` seconds; one less while none did
+                  later than `target` seconds, or the first of a queue has waited that long; one less while none did
     predictive    ceil(rate that is forecast for when a machine launched now is ready / target requests a second), by
                   Holt's level and trend
 

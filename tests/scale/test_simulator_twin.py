@@ -107,7 +107,7 @@ fleets = st.builds(
 
 
 # Not shrunk: that takes minutes, and the twin can be stepped through at any size.
-@settings(max_examples=300, deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate))
+@settings(max_examples=600, deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate))
 @given(traffics(), fleets, st.integers(0, 2**32))
 def test_the_simulator_decides_as_its_plain_twin_does(traffic, fleet, seed):
     agree(simulate(traffic, fleet, seed=seed), twin.Twin(traffic, fleet, seed).run())

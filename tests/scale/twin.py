@@ -446,7 +446,7 @@ class Twin:
         for q in replica.running:
             if not q.decoding:
                 budget, pairs = self.chunk(q, budget, pairs)
-        closed = preempted or (static and len(replica.running) > 0)
+        closed = len(replica.running) > 0 and (preempted or static)
         while not closed and len(replica.running) < times.max_running and (budget > 0 or static):
             q = self.next_waiting(replica)
             if q is None or not self.admitted(replica, q):
@@ -553,8 +553,14 @@ class Twin:
         elif scaler.rule == "predictive":
             rate = self.level + self.trend * (self.fleet.cold_start_s / scaler.interval_s + 1)
             asked = math.ceil(max(rate, 0.0) / scaler.target)
-        elif late > scaler.late_share * len(self.first_tokens) or (not self.first_tokens and waiting):
+        elif late > scaler.late_share * len(self.first_tokens) or self.overdue(scaler.target):
             asked = self.wanted + max(1, math.ceil(self.wanted * 0.1))
         else:
             asked = self.wanted - (late == 0)
         return max(asked, 1 if waiting + running else 0)
+
+    def overdue(self, target_s):
+        heads = [
+            max(r.waiting, key=lambda q: q.priority) for r in [*self.billed(), self.gateway] if r.waiting
+        ]
+        return any(self.now - q.arrived_s > target_s for q in heads)

@@ -46,6 +46,8 @@ def entry(digest: str):
             launch(sim, 0.0, 0.0)
         while tally.left > 0 and tally.machines < len(sim.machines):
             kind, now_s = next_event(sim)
+            limits = len(sim.list_ends) - (2 if kind == WAIT_LIMIT else 1)
+            due = sim.list_ends[limits, FIRST]
             if kind < ARRIVAL or kind > TIMEOUT or sim.settings[0].central == 1:
                 advance_all(sim, now_s)
                 if tally.left == 0:
@@ -59,11 +61,9 @@ def entry(digest: str):
                 tally.retrying -= 1
                 enter(sim, i, now_s)
             elif kind == WAIT_LIMIT or kind == TIMEOUT:
-                which = len(sim.list_ends) - (2 if kind == WAIT_LIMIT else 1)
-                i = sim.list_ends[which, FIRST]
-                advance(sim, sim.requests[i].place, now_s)
-                if sim.list_ends[which, FIRST] == i:  # it hasn't been started or finished meanwhile
-                    limit_reached(sim, i, now_s, SHED if kind == WAIT_LIMIT else TIMED_OUT)
+                advance(sim, sim.requests[due].place, now_s)
+                if sim.list_ends[limits, FIRST] == due:  # it hasn't been started or finished meanwhile
+                    limit_reached(sim, due, now_s, SHED if kind == WAIT_LIMIT else TIMED_OUT)
             elif kind == TICK:
                 tick(sim, now_s)
             elif kind == SAMPLE:

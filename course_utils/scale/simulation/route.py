@@ -5,7 +5,9 @@ from course_utils.scale.simulation.jit import jit
 from course_utils.scale.simulation.memory import hit_blocks
 from course_utils.scale.simulation.records import NONE
 
-ROUND_ROBIN, RANDOM, CONSISTENT_HASH, LEAST_OUTSTANDING, POWER_OF_TWO, LEAST_TOKENS, PREFIX_AFFINITY = range(7)
+ROUND_ROBIN, RANDOM, CONSISTENT_HASH, LEAST_OUTSTANDING, POWER_OF_TWO, LEAST_TOKENS, PREFIX_AFFINITY = range(
+    7
+)
 FIRST_INFORMED = LEAST_OUTSTANDING  # from here on the replicas' state must be that of the moment
 
 

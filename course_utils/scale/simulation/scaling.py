@@ -5,7 +5,8 @@ import numpy as np
 from course_utils.scale.autoscaling import RULES
 from course_utils.scale.simulation.jit import jit
 from course_utils.scale.simulation.machines import adjust
-from course_utils.scale.simulation.records import NOTHING
+from course_utils.scale.simulation.records import NONE, NOTHING
+from course_utils.scale.simulation.steps import first_waiting
 
 CONCURRENCY, QUEUE, TTFT, PREDICTIVE = range(len(RULES))
 
@@ -16,7 +17,7 @@ def tick(sim, now_s):
     tally, settings = sim.tally[0], sim.settings[0]
     forecast(sim)
     tally.ticks += 1
-    asked = min(max(rule_asks(sim), settings.least), settings.most)
+    asked = min(max(rule_asks(sim, now_s), settings.least), settings.most)
     tally.up_ticks = tally.up_ticks + 1 if asked > tally.wanted else 0
     tally.down_ticks = tally.down_ticks + 1 if asked < tally.wanted else 0
     tally.since_change += 1
@@ -29,7 +30,7 @@ def tick(sim, now_s):
 
 
 @jit
-def rule_asks(sim):
+def rule_asks(sim, now_s):
     tally, settings = sim.tally[0], sim.settings[0]
     waiting, running = NOTHING, NOTHING
     for place in range(len(sim.replicas)):
@@ -40,7 +41,7 @@ def rule_asks(sim):
     elif settings.rule == QUEUE:
         asked = np.ceil(waiting / settings.target)
     elif settings.rule == TTFT:
-        asked = ttft_asks(sim, waiting)
+        asked = ttft_asks(sim, now_s)
     else:
         rate = tally.rate_level + tally.rate_trend * settings.lead_intervals
         asked = np.ceil(max(rate, 0.0) / settings.target)
@@ -48,14 +49,15 @@ def rule_asks(sim):
 
 
 @jit
-def ttft_asks(sim, waiting):
+def ttft_asks(sim, now_s):
     tally, settings = sim.tally[0], sim.settings[0]
-    late, all_ = tally.late_tokens, tally.first_tokens
-    if late > settings.late_share * all_ or (all_ == 0 and waiting > 0):
+    late = tally.late_tokens > settings.late_share * tally.first_tokens
+    for place in range(len(sim.replicas)):
+        i = first_waiting(sim, place)
+        late |= i != NONE and now_s - sim.requests[i].arrived_s > settings.target
+    if late:
         return tally.wanted + max(1.0, np.ceil(tally.wanted * 0.1))
-    if late == 0:
-        return tally.wanted - 1.0
-    return float(tally.wanted)
+    return float(tally.wanted - (tally.late_tokens == 0))
 
 
 @jit

@@ -231,7 +231,7 @@ def begin_step(sim, r):
     budget, pairs = settings.step_tokens - decoding, 0.0
     for seat in range(replica.running - replica.prefilling, replica.running):
         budget, pairs = prefill_chunk(sim, sim.seats[r, seat].request, budget, pairs)
-    closed = replica.preempted == 1 or (settings.static == 1 and replica.running > 0)
+    closed = replica.running > 0 and (replica.preempted == 1 or settings.static == 1)
     while not closed and replica.running < settings.max_running and (budget > 0 or settings.static == 1):
         i = next_waiting(sim, r)
         if i == NONE or not fits(sim, r, sim.requests[i]):
