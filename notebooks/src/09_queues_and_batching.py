@@ -173,7 +173,7 @@ show(View(title, series, note), Chart("utilization (%)", "mean wait (s)", y_rang
 
 # %% [markdown] id="knee-meaning"
 # Nobody would wait if requests came evenly. They come at random, so sometimes three come at once. The 1 − u below the
-# line is the slack that lets a queue drain: at 95 % there is half as much of it as at 90 %, and the wait doubles.
+# line is the slack that lets a queue drain: at 95 % there is half as much of it as at 90 %, and the wait about doubles.
 # Past 100 % there is no wait to speak of: it grows for as long as you watch. So **full use is not a goal**. The goal
 # is the highest use at which the wait is still bearable.
 #
@@ -338,7 +338,8 @@ seen = {name: np.nanpercentile(run.ttft_s, percent) for name, run in runs.items(
 # %% id="real-figure"
 lines = [Line(name, percent, values) for name, values in seen.items()]
 p99 = {name: run.ttft().p99 for name, run in runs.items()}
-title = f"Same mean rate, p99 of {p99['random']:.1f} s, {p99['like chat']:.1f} s and {p99['like code']:.0f} s"
+title = f"p99 at the same mean rate: {p99['random']:.1f} s at random, {p99['like chat']:.1f} s like chat, "
+title += f"{p99['like code']:.0f} s like code"
 axes = {"x": "requests that wait no longer (%)", "y": "time to first token (s)", "y_scale": "log"}
 show(View(title, lines, f"{predicted}; {azure}"), Chart(**axes))
 
@@ -354,7 +355,8 @@ pd.DataFrame(table, index=columns).T.round(2)
 # With random arrivals most requests are faster than the mean, and the slowest hundredth takes several times as long: a
 # mean describes nobody. In a burst the queue fills, and everyone in it waits. Slow requests come together, and one user
 # sees several in a row. A replica that carries random arrivals with ease may be far too small for the same number of
-# requests in bursts. Promise a percentile, and measure it over hours that have bursts in them.
+# requests in bursts. Promise a percentile, and measure it over hours that have bursts in them. (The traces were sped up
+# to fill this replica, so their bursts are shorter than they were. A slower service feels them more.)
 
 # %% [markdown] id="q4-card" exercise="ch09.q4"
 # ### Exercise 4 · p99 of a fleet
@@ -415,7 +417,8 @@ pd.DataFrame(table, index=pd.Index(rates, name="requests/s")).round(2)
 ttft_s, tpot_s = ([getattr(run, name)().p95 for run in sweep] for name in ("ttft", "tpot"))
 knee = rates[np.flatnonzero(np.array(ttft_s) < 1)[-1]]
 lines = [Line("TTFT p95", rates, ttft_s), Line("TPOT p95", rates, tpot_s)]
-title = f"At {rates[2]} a second the GPU is {100 * sweep[2].utilization:.0f} % busy; TTFT stays below 1 s up to {knee}"
+title = f"At {rates[2]} a second the GPU is {100 * sweep[2].utilization:.0f} % busy; "
+title += f"TTFT stays below 1 s up to {knee} a second"
 money = f"{price.provider} {price.usd_per_accelerator_hour:.2f} USD/h, {price.as_of:%Y-%m}"
 show(View(title, lines, predicted), Chart("requests per second", "seconds", y_scale="log"))
 
@@ -537,9 +540,8 @@ gap_ms = [1e3 * run.itl_s(99) for run in chunked]
 
 # %% id="chunk-figure"
 lines = [Line("TTFT p95", budgets, first_ms), Line("ITL p99", budgets, gap_ms)]
-least = budgets[np.argmin(first_ms)]
-title = f"From {budgets[-1]} to {budgets[2]} tokens a step, the gaps fall from {gap_ms[-1]:.0f} to {gap_ms[2]:.0f} ms; "
-title += f"the first token takes {first_ms[2] / first_ms[-1]:.1f} times as long"
+title = f"From {budgets[-1]:,} to {budgets[2]} tokens a step, the gaps fall from {gap_ms[-1]:.0f} to "
+title += f"{gap_ms[2]:.0f} ms; the first token takes {first_ms[2] / first_ms[-1]:.1f} times as long"
 axes = {"x": "tokens per step", "x_scale": "log", "y": "milliseconds", "y_scale": "log"}
 chunk_note = (
     f"{predicted}; 9 requests/s with the lengths of Azure's code trace: {prompts.input_tokens.mean():,.0f} in"
@@ -784,9 +786,9 @@ def count_words(job):
 
 
 def kill_one(queue):
-    while not queue.workers():
+    while not (workers := queue.workers()):
         time.sleep(0.02)
-    os.kill(queue.workers()[0], signal.SIGKILL)
+    os.kill(workers[0], signal.SIGKILL)
 
 
 # %% id="jobs-run"
@@ -875,7 +877,7 @@ live = explorer(
         "chunk": Choice(2048, [256, 512, 1024, 2048, 4096, 8192], label="tokens per step"),
         "traffic": Choice("random", [*base], label="arrivals"),
     },
-    Chart("requests that are as fast (%)", "seconds", y_scale="log", y_range=(0.005, 200)),
+    Chart("requests that are as fast (%)", "seconds", y_scale="log", y_range=(0.005, 1000)),
     moving="rate_per_s",
 )
 live
@@ -885,8 +887,8 @@ print(f"One update took {live.compute_ms:.0f} ms, the drawing not counted ({meas
 
 # %% [markdown] id="explorer-questions"
 # Try: which rate does one replica carry with a TTFT p95 of 1 second? Do two carry twice as much, with arrivals like
-# code as well? At 8 a second, which batch gives the cheapest tokens below 20 ms each? Why does the price per token
-# hardly change with the chunk, as long as the queue doesn't grow?
+# code as well? At 8 a second, what does a batch of at most 8 do to TTFT, and one of 64 to TPOT? Why does the price
+# per token follow the rate, and hardly the batch or the chunk, as long as the queue doesn't grow?
 
 # %% [markdown] id="takeaways"
 # ## What to keep
