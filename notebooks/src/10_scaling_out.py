@@ -73,9 +73,9 @@ p95 = {
 gain = {rate: p95[1][rates == rate][0] / p95[2][rates == rate][0] for rate in (0.4, 1.0)}
 
 # %% id="replicas-figure"
-lines = [Line(f"{n} replica{'s' * (n > 1)}", rates, seconds) for n, seconds in p95.items()]
+lines = [Line(f"{n} replica{'s' * (n > 1)}", rates, seconds / 60) for n, seconds in p95.items()]
 title = f"A second replica: {gain[0.4]:.1f} times faster at 0.4/s, {gain[1.0]:.0f} times at 1.0/s"
-axes = {"x": "requests arriving (per second)", "y": "answer complete, p95 (s)", "y_scale": "log"}
+axes = {"x": "requests arriving (per second)", "y": "answer complete, p95 (min)", "y_scale": "log"}
 show(View(title, lines, f"{by_formula}; lengths fitted on Azure's trace of 2023"), Chart(**axes))
 
 # %% [markdown] id="replicas-meaning"
@@ -97,8 +97,8 @@ enough = int(np.argmax(first_s <= 2))
 title = f"{sizes[enough]} replicas keep 2 s; two more cost {100 * mtok_usd[enough + 2] / mtok_usd[enough] - 100:.0f} % "
 title += f"and save {first_s[enough] - first_s[enough + 2]:.2f} s"
 points = [
-    Line("3/s", mtok_usd, first_s),
-    Points("replicas", mtok_usd, first_s, labels=[str(n) for n in sizes]),
+    Line("replicas", mtok_usd, first_s),
+    Points("", mtok_usd, first_s, labels=[str(n) for n in sizes]),
 ]
 note = f"{by_formula}; L4 {price.usd_per_hour:.2f} USD/h, {published(price.provider, price.as_of)}"
 axes = {"x": "cost (USD per million answer tokens)", "y": "first token, p95 (s)", "y_scale": "log"}
@@ -171,7 +171,7 @@ best = min(tails, key=lambda name: tails[name].p99)
 title = f"The p99 of the first token: {p99[0]:.0f} s by chance, {min(p99):.1f} s by '{best}'"
 note = f"{by_formula}; 8 × L4, {traffic.rate_per_s:.1f}/s, the same requests for all; bars: 95 % intervals"
 bars = Bars("", [*tails], p99, low, high)
-show(View(title, bars, note), Chart("", "first token, p99 (s)", y_scale="log"))
+show(View(title, bars, note), Chart("", "first token, p99 (s)"))
 
 # %% [markdown] id="balance-meaning"
 # Chance piles requests up on some replica while another has room. Round robin deals them out evenly *in number*, and a
@@ -344,7 +344,7 @@ lines = [
     Line("requests present", loads, 100 * present / present[-1]),
     Line("load", loads, 100 * loads / loads[-1], dash=True),
 ]
-title = f"At a tenth of the load the GPU is busy {tenth:.0f} % of the time: it can't say how full it is"
+title = f"At a tenth of the load the GPU is {tenth:.0f} % busy: it can't say how full it is"
 note = f"{by_formula}; one H100 SXM, chats; presence and load in % of those at {loads[-1]:g}/s"
 show(View(title, lines, note), Chart("requests arriving (per second)", "share (%)", y_range=(0, 105)))
 
@@ -385,7 +385,7 @@ def on_the_day(replicas=1, scaler=None, cold_start_s=180):
 
 
 # %% id="day-rules"
-fixed = {n: on_the_day(n) for n in range(4, 12)}
+fixed = {n: on_the_day(n) for n in range(4, 10)}
 targets = {"concurrency": (4, 5, 6, 8, 10), "queue": (0.25, 1, 4), "TTFT": (1.0, 2.0, 5.0)}
 targets["predictive"] = (0.05, 0.06, 0.07, 0.08)
 ruled = {}
@@ -409,7 +409,7 @@ good_fixed = min(usd for _, usd, late in fixed.values() if late <= 1)
 usd, rule = min((usd, rule) for (rule, _), (_, usd, late) in ruled.items() if late <= 1)
 
 # %% id="day-show"
-title = f"At most 1 % late: {good_fixed:.0f} USD a day with a fixed fleet, {usd:.0f} USD by {rule}"
+title = f"At most 1 % late: {good_fixed:.0f} USD a day with a fixed fleet, {usd:.0f} USD by '{rule}'"
 note = f"{by_formula}; L4 at {price.usd_per_hour:.2f} USD/h ({price.as_of}); day, answers, cold start {assumed()}"
 late_axis = {"y": f"first token after more than {slo_s:g} s (%)", "y_scale": "log"}
 show(View(title, series, note), Chart("cost of the day (USD)", **late_axis))
@@ -543,7 +543,7 @@ lines = [
     Line("10 minutes", window, billed(braked[4][0], window)),
 ]
 starts = [columns["machines started"][at] for at in (0, 4)]
-title = f"Ten minutes of patience: {starts[1]} machines started on the day instead of {starts[0]:,}"
+title = f"Ten minutes of patience: {starts[1]} starts a day instead of {starts[0]:,}"
 note = f"{by_formula}; two hours around the peak; concurrency, target 5"
 show(View(title, lines, note), Chart("hour of the day", "replicas billed", y_range=(0, 17)))
 
@@ -560,6 +560,7 @@ lines = [Line("no wait", *cost_and_late(nervous)), Line("10 minutes", *cost_and_
 log_late = [np.log(line.y) for line in lines]
 equal = [np.exp(np.interp(105, line.x[::-1], log[::-1])) for line, log in zip(lines, log_late, strict=True)]
 title = f"For 105 USD a day the nervous fleet is late {equal[0]:.1f} % of the time, the patient one {equal[1]:.1f} %"
+note = f"{by_formula}; the same day; concurrency, along each line the target rises to the left"
 show(View(title, lines, note), Chart("cost of the day (USD)", **late_axis))
 
 # %% [markdown] id="flapping-meaning"
@@ -612,7 +613,7 @@ show(View(title, lines, note), Chart("requests (per hour)", "share (%)", x_scale
 # jobs, tests, a model that is tried once a week. The price of a wait settles it: what is saved in an hour, over the
 # cold starts in that hour. If a user's four minutes are worth more than that, keep one replica warm.
 
-# %% [markdown] id="q6-card" exercise="ch10.q7"
+# %% [markdown] id="q6-card" exercise="ch10.q6"
 # ### Exercise 6 · the bill of sleeping
 # ●●● · 8 minutes
 #
@@ -620,7 +621,7 @@ show(View(title, lines, note), Chart("requests (per hour)", "share (%)", x_scale
 # `keep_minutes`, and takes `cold_minutes` to start. Return its bill in USD a day. (An answer takes no time.)
 
 
-# %% id="q6" tags=["exercise"] exercise="ch10.q7"
+# %% id="q6" tags=["exercise"] exercise="ch10.q6"
 def usd_per_day(requests_per_hour, keep_minutes, cold_minutes, usd_per_hour):
     """USD a day."""
     ### BEGIN SOLUTION
@@ -630,16 +631,16 @@ def usd_per_day(requests_per_hour, keep_minutes, cold_minutes, usd_per_hour):
     ### END SOLUTION
 
 
-# %% id="q6-check" tags=["check"] exercise="ch10.q7"
-check("ch10.q7", usd_per_day)
+# %% id="q6-check" tags=["check"] exercise="ch10.q6"
+check("ch10.q6", usd_per_day)
 
-# %% [markdown] id="q6-hint" exercise="ch10.q7"
+# %% [markdown] id="q6-hint" exercise="ch10.q6"
 # <details><summary>Hint</summary>
 #
 # One turn: off, cold, up. How long is each on average, and which of them are billed? `expm1(x)` is e^x − 1.
 # </details>
 
-# %% [markdown] id="q6-solution" exercise="ch10.q7"
+# %% [markdown] id="q6-solution" exercise="ch10.q6"
 # <details><summary>Solution</summary>
 #
 # {{solution}}
@@ -652,18 +653,18 @@ check("ch10.q7", usd_per_day)
 # A machine goes, and with it every answer that it was writing. The router notices and sends these requests elsewhere,
 # where they start over. Nothing is lost, but the others now carry it all until a new replica is up.
 #
-# **Predict.** Four replicas are enough for 3.2 requests a second, and not one too many. One dies after ten minutes,
+# **Predict.** Four replicas are enough for 3 requests a second, and not one too many. One dies after ten minutes,
 # and five minutes later a new one is up. How long does the first token take at worst: seconds, tens of seconds, or
 # minutes? And with a fifth replica (**N + 1**)?
 
 # %% id="failures-runs"
-steady = chats(3.2, requests=6500)
+steady = chats(3.0, requests=5600)
 death = Failures(kills_s=(600.0,))
 hit = {
     f"{n} replicas": simulate(steady, Fleet(chat, n, routing=fair, failures=death, cold_start_s=300))
     for n in (4, 5)
 }
-minutes = np.arange(0, 30)
+minutes = np.arange(0, 29)
 slow = {
     name: np.array([np.percentile(run.ttft_s[(steady.arrived_s // 60) == m], 95) for m in minutes])
     for name, run in hit.items()
@@ -717,7 +718,7 @@ show(View(title, dots, note), Chart("cost (USD per hour)", "first token after mo
 # A spot fleet buys its reliability in numbers, at half the price each. What this picture leaves out: deaths that come
 # together. A market takes back *all* machines of a kind at once, so mix zones and keep a floor on demand (chapter 02).
 
-# %% [markdown] id="q7-card" exercise="ch10.q6"
+# %% [markdown] id="q7-card" exercise="ch10.q7"
 # ### Exercise 7 · enough of them alive
 # ●●○ · 6 minutes
 #
@@ -725,7 +726,7 @@ show(View(title, dots, note), Chart("cost (USD per hour)", "first token after mo
 # share of time in which at least so many are alive.
 
 
-# %% id="q7" tags=["exercise"] exercise="ch10.q6"
+# %% id="q7" tags=["exercise"] exercise="ch10.q7"
 def availability(replicas, needed, alive):
     """From 0 to 1."""
     ### BEGIN SOLUTION
@@ -736,16 +737,16 @@ def availability(replicas, needed, alive):
     ### END SOLUTION
 
 
-# %% id="q7-check" tags=["check"] exercise="ch10.q6"
-check("ch10.q6", availability)
+# %% id="q7-check" tags=["check"] exercise="ch10.q7"
+check("ch10.q7", availability)
 
-# %% [markdown] id="q7-hint" exercise="ch10.q6"
+# %% [markdown] id="q7-hint" exercise="ch10.q7"
 # <details><summary>Hint</summary>
 #
 # How many may be dead at most? Add up the chances of exactly 0, 1, 2, … dead. `comb(n, k)` counts the ways.
 # </details>
 
-# %% [markdown] id="q7-solution" exercise="ch10.q6"
+# %% [markdown] id="q7-solution" exercise="ch10.q7"
 # <details><summary>Solution</summary>
 #
 # {{solution}}
@@ -895,8 +896,7 @@ bars = [
     Bars(name, cities, [min(round_trip_ms(city, home) for home in homes) for city in cities])
     for name, homes in regions.items()
 ]
-title = f"From one region the farthest user is {bars[0].y.max():.0f} ms away, from the nearest of three "
-title += f"{bars[1].y.max():.0f} ms"
+title = f"The farthest user: {bars[0].y.max():.0f} ms from one region, {bars[1].y.max():.0f} ms from three"
 note = f"derived: light in fibre, cables 1.5 × the great circle ({assumed()})"
 show(View(title, bars, note), Chart("", "round trip (ms)"))
 
@@ -965,22 +965,23 @@ for percent, word in ((50, "median"), (95, "p95")):
         series.append(kind(f"{word}, {who}", at, seen[who, word]))
 off = np.median(seen["measured", "median"] / seen["simulated", "median"] - 1)
 tail = np.median(seen["measured", "p95"] / seen["simulated", "p95"] - 1)
-title = f"The real median is {100 * off:+.0f} % from the simulated one, the real p95 {100 * tail:+.0f} %"
+title = f"Beside the simulator the real median is {100 * off:+.0f} %, the real p95 {100 * tail:+.0f} %"
 top = 1.1 * max(seconds.max() for seconds in seen.values())
 axes = {"x": "requests arriving (per second)", "y": "answer complete (s)", "y_range": (0, top)}
 show(View(title, series, real.label), Chart(**axes))
 
 # %% [markdown] id="real-meaning"
 # The simulator is an optimist: it knows the steps, not the network, the other programs on this machine, or the moment
-# that a process waits for its turn. That adds some milliseconds to everything and more to the tail. But the knee is
-# where it said. Use it to *compare* fleets and to find knees; measure before you promise.
+# that a process waits for its turn. That adds some milliseconds to every answer. Far from the knee they stay
+# milliseconds; at the knee a queue multiplies them. So use it to *compare* fleets and to find knees, leave a margin,
+# and measure before you promise.
 
 # %% id="real-killed"
 lost = real.killed
 title = f"A replica killed under load: {lost['finished']} of {lost['requests']} requests answered, "
 title += f"{lost['asked_again']} of them asked again"
 dots = Points("a request", lost["arrived_s"], lost["e2e_s"])
-moment = Line("replica killed", [lost["at_s"]] * 2, [0, max(lost["e2e_s"])], dash=True)
+moment = Line("replica killed", [lost["at_s"]] * 2, [max(lost["e2e_s"]), 0], dash=True)
 show(View(title, [dots, moment], real.label), Chart("arrived (s)", "answer complete (s)"))
 
 # %% [markdown] id="real-killed-meaning"

@@ -343,66 +343,7 @@ DRAINED = Question(
 )
 
 
-# --- q6: enough of them alive -------------------------------------------------------------------------------
-
-
-def availability(replicas, needed, alive):
-    return sum(
-        comb(replicas, dead) * (1 - alive) ** dead * alive ** (replicas - dead)
-        for dead in range(replicas - needed + 1)
-    )
-
-
-def availability_inputs(rng):
-    yield 5, 4, 0.95
-    yield 4, 4, 0.95
-    yield 3, 1, 0.9
-    for _ in range(6):
-        needed = int(rng.integers(2, 8))
-        yield needed + int(rng.integers(1, 4)), needed, round(rng.uniform(0.8, 0.97), 2)
-
-
-AVAILABILITY = Question(
-    id="ch10.q6",
-    points=3,
-    asks="the share of time in which enough replicas are alive",
-    reference=availability,
-    inputs=availability_inputs,
-    close=1e-4,
-    misconceptions=(
-        Misconception(
-            "all must live",
-            lambda n, k, p: p**n,
-            "You ask for all of them. `needed` are enough.",
-        ),
-        Misconception(
-            "one is enough",
-            lambda n, k, p: 1 - (1 - p) ** n,
-            "That is the chance that any is alive. One alone can't carry the load.",
-        ),
-        Misconception(
-            "spares forgotten",
-            lambda n, k, p: p**k,
-            "That is the chance that certain ones are all alive. Any `needed` of them will do.",
-        ),
-        Misconception(
-            "exactly so many",
-            lambda n, k, p: comb(n, k) * p**k * (1 - p) ** (n - k),
-            "You count the case of exactly `needed` alive. More are welcome, too: add them up.",
-        ),
-        Misconception(
-            "one too few",
-            lambda n, k, p: availability(n, k + 1, p),
-            "You start one too late: `needed` alive are enough.",
-        ),
-    ),
-    properties=(
-        Property("another replica never hurts", lambda f, n, k, p: f(n + 1, k, p) >= f(n, k, p) - 1e-12),
-    ),
-)
-
-
-# --- q7: the bill of scaling to zero ------------------------------------------------------------------------
+# --- q6: the bill of scaling to zero ------------------------------------------------------------------------
 
 
 def usd_per_day(requests_per_hour, keep_minutes, cold_minutes, usd_per_hour):
@@ -429,7 +370,7 @@ def _share(on, off):
 
 
 TO_ZERO = Question(
-    id="ch10.q7",
+    id="ch10.q6",
     points=3,
     asks="USD a day of one replica that scales to zero",
     reference=usd_per_day,
@@ -473,6 +414,65 @@ TO_ZERO = Question(
         Property(
             "never dearer than always on", lambda f, n, keep, cold, usd: f(n, keep, cold, usd) <= 24 * usd
         ),
+    ),
+)
+
+
+# --- q7: enough of them alive -------------------------------------------------------------------------------
+
+
+def availability(replicas, needed, alive):
+    return sum(
+        comb(replicas, dead) * (1 - alive) ** dead * alive ** (replicas - dead)
+        for dead in range(replicas - needed + 1)
+    )
+
+
+def availability_inputs(rng):
+    yield 5, 4, 0.95
+    yield 4, 4, 0.95
+    yield 3, 1, 0.9
+    for _ in range(6):
+        needed = int(rng.integers(2, 8))
+        yield needed + int(rng.integers(1, 4)), needed, round(rng.uniform(0.8, 0.97), 2)
+
+
+AVAILABILITY = Question(
+    id="ch10.q7",
+    points=3,
+    asks="the share of time in which enough replicas are alive",
+    reference=availability,
+    inputs=availability_inputs,
+    close=1e-4,
+    misconceptions=(
+        Misconception(
+            "all must live",
+            lambda n, k, p: p**n,
+            "You ask for all of them. `needed` are enough.",
+        ),
+        Misconception(
+            "one is enough",
+            lambda n, k, p: 1 - (1 - p) ** n,
+            "That is the chance that any is alive. One alone can't carry the load.",
+        ),
+        Misconception(
+            "spares forgotten",
+            lambda n, k, p: p**k,
+            "That is the chance that certain ones are all alive. Any `needed` of them will do.",
+        ),
+        Misconception(
+            "exactly so many",
+            lambda n, k, p: comb(n, k) * p**k * (1 - p) ** (n - k),
+            "You count the case of exactly `needed` alive. More are welcome, too: add them up.",
+        ),
+        Misconception(
+            "one too few",
+            lambda n, k, p: availability(n, k + 1, p),
+            "You start one too late: `needed` alive are enough.",
+        ),
+    ),
+    properties=(
+        Property("another replica never hurts", lambda f, n, k, p: f(n + 1, k, p) >= f(n, k, p) - 1e-12),
     ),
 )
 
@@ -542,4 +542,4 @@ GPUS = Question(
 )
 
 
-QUESTIONS = (REPLICAS, FLEET, PICK, DESIRED, DRAINED, AVAILABILITY, TO_ZERO, GPUS)
+QUESTIONS = (REPLICAS, FLEET, PICK, DESIRED, DRAINED, TO_ZERO, AVAILABILITY, GPUS)
