@@ -414,6 +414,21 @@ def lms(
 
 
 @app.command()
+def doctor(as_json: Json = False) -> None:
+    """Say what is wrong with this installation, and what to do. Exit code 1: a problem stops the course."""
+    from dataclasses import asdict
+
+    from course_utils.authoring.doctor import PROBLEM, examine, print_findings
+
+    findings = examine()
+    if as_json:
+        print(json.dumps([asdict(one) for one in findings], indent=1))
+    else:
+        print_findings(findings)
+    raise typer.Exit(1 if any(one.state == PROBLEM for one in findings) else 0)
+
+
+@app.command()
 def machine(as_json: Json = False) -> None:
     """What this machine is: tier, processor, memory, GPU."""
     from dataclasses import asdict
