@@ -2,7 +2,7 @@
 PYTHON ?= python3
 DEV = @$(PYTHON) scripts/dev.py
 
-.PHONY: help lab test check notebooks run audit scoreboard site instructor format test-colab test-binder bench fit pins clean
+.PHONY: help lab test check notebooks run audit dashboard scoreboard site instructor format test-colab test-binder bench fit pins clean
 
 help:        ; $(DEV) help
 lab:         ; $(DEV) lab $(LAB_ARGS)
@@ -11,6 +11,7 @@ check:       ; $(DEV) check
 notebooks:   ; $(DEV) notebooks
 run:         ; $(DEV) run $(CHAPTERS)
 audit:       ; $(DEV) audit
+dashboard:   ; $(DEV) dashboard $(DASHBOARD_ARGS)
 scoreboard:  ; $(DEV) scoreboard
 site:        ; $(DEV) site
 instructor:  ; $(DEV) instructor $(or $(COURSE),class) --pack $(or $(PACK),instructor)

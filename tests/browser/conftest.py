@@ -196,11 +196,11 @@ class JupyterLab:
         shutil.copy(path, folder / path.name)
         return Notebook(self, self.new_page(width_px), f"{folder.name}/{path.name}")
 
-    def new_page(self, width_px: int = WIDTH_PX):
-        """An empty page that reaches this server and files, and nothing else."""
+    def new_page(self, width_px: int = WIDTH_PX, also: tuple[str, ...] = ()):
+        """An empty page that reaches this server, those in `also`, and files, and nothing else."""
         context = self._browser.new_context(viewport={"width": width_px, "height": HEIGHT_PX})
         context.set_default_timeout(60_000)
-        near = (self.url, "file:", "blob:", "data:")
+        near = (self.url, *also, "file:", "blob:", "data:")
         context.route(lambda url: not url.startswith(near), lambda route: route.abort())
         return context.new_page()
 

@@ -44,7 +44,7 @@ def test_conda_files_name_every_direct_dependency_of_a_chapter(environment):
 def test_pins_satisfy_the_ranges_of_pyproject():
     pins = pinned_in_constraints()
     for name, requirement in direct_dependencies(
-        "lab", "torch", "onnx", "cache", "serve", "grade", "site", "dev"
+        "lab", "dashboard", "torch", "onnx", "cache", "serve", "grade", "site", "dev"
     ).items():
         assert pins[name] in requirement.specifier, f"{name}: {pins[name]} is outside {requirement.specifier}"
 
