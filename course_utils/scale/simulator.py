@@ -32,7 +32,7 @@ def simulate(traffic: Traffic, fleet: Fleet, *, seed: int = 0) -> Outcome:
     machines = 4 * fleet.most_replicas + 256
     while machines <= MOST_MACHINES:
         sim = _prepared(traffic, fleet, seed, machines)
-        run(records.Sim(sim))
+        run(sim)
         if sim.tally[0]["machines"] < machines:
             return _outcome(traffic, fleet, sim)
         machines *= 8

@@ -12,7 +12,6 @@ import numba
 from numba.core import event
 
 from course_utils.scale.simulation import loop
-from course_utils.scale.simulation.records import Sim
 
 _SOURCES = sorted([*Path(__file__).parent.glob("*.py"), Path(__file__).parent.parent / "autoscaling.py"])
 
@@ -37,4 +36,3 @@ def _compiled(run):
 
 run = _compiled(loop.entry(hashlib.sha256(b"".join(path.read_bytes() for path in _SOURCES)).hexdigest()))
 event.register("numba:compile", _Note())
-__all__ = ["Sim", "run"]

@@ -18,6 +18,7 @@ from course_utils.scale.simulation.records import (
     SHED,
     STARTING,
     TIMED_OUT,
+    Sim,
 )
 from course_utils.scale.simulation.requests import (
     enter,
@@ -35,11 +36,12 @@ CHANGE, KILLED, MARKET, ARRIVAL, RETRY, WAIT_LIMIT, TIMEOUT, TICK, SAMPLE = np.a
 
 
 def entry(digest: str):
-    """`run(sim)`, until every request has ended or the table of machines is full. See `compiled` for the digest."""
+    """`run(arrays)`, until every request has ended or the table of machines is full. See `compiled` for the digest."""
 
-    def run(sim):
+    def run(arrays):
         if digest == "":
             return
+        sim = Sim(*arrays)
         tally, settings, replicas = sim.tally[0], sim.settings[0], sim.replicas
         gateway = len(replicas) - 1
         for _ in range(tally.wanted):

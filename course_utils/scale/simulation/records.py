@@ -205,17 +205,17 @@ class Arrays(NamedTuple):
 
 @structref.register
 class SimType(types.StructRef):
-    """The arrays as compiled functions get them: behind one pointer. Passed one by one they cost 8 times the seconds
-    that a run takes, in counting references."""
+    """The arrays as compiled functions hand them on: behind one pointer. As arguments of their own they make a run 8
+    times as long, for counting references."""
 
     def __init__(self, fields):
         super().__init__(tuple((name, types.unliteral(kind)) for name, kind in fields))
         self.name = "Sim"  # the full one, of all fields, is 10 kB long and part of each function's symbol
 
 
-class Sim(structref.StructRefProxy):
-    def __new__(cls, arrays: Arrays):
-        return structref.StructRefProxy.__new__(cls, *arrays)
+class Sim:
+    """`Sim(*arrays)`, in compiled code only: the constructor that Python gets would be compiled in each process."""
 
 
-structref.define_proxy(Sim, SimType, Arrays._fields)
+structref.define_attributes(SimType)
+structref.define_constructor(Sim, SimType, Arrays._fields)
