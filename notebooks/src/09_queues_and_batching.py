@@ -61,7 +61,7 @@ def chat(rate_per_s, requests=4000):
     return scale.traffic_at(scale.poisson_arrivals(rate_per_s, requests=requests), "azure_conversation")
 
 
-started = simulate(chat(5, 10), replica)  # compiles
+simulate(chat(5, 10), replica)  # compiles
 print(f"{engine.label}; at most {engine.max_running} requests at once")
 print(f"{price.usd_per_accelerator_hour:.2f} USD/hour: {published(price.provider, price.as_of)}")
 print(f"requests: {chat(5, 10).origin}")
@@ -785,10 +785,11 @@ def count_words(job):
     return len(job["text"].split())
 
 
-def kill_one(queue):
-    while not (workers := queue.workers()):
-        time.sleep(0.02)
-    os.kill(workers[0], signal.SIGKILL)
+def kill_one(queue, over):
+    while not (workers := queue.workers()) and not over.wait(0.02):
+        pass
+    for worker in workers[:1]:
+        os.kill(worker, signal.SIGKILL)
 
 
 # %% id="jobs-run"
@@ -796,8 +797,14 @@ with tempfile.TemporaryDirectory() as folder:
     queue = JobQueue(os.path.join(folder, "jobs.sqlite"), lease_s=1)
     for key, text in texts.items():
         queue.put(key, {"text": text})
-    threading.Thread(target=kill_one, args=[queue], daemon=True).start()
-    done, results = run_jobs(queue, count_words, workers=2), queue.results()
+    over = threading.Event()
+    killer = threading.Thread(target=kill_one, args=[queue, over])
+    killer.start()
+    try:
+        done, results = run_jobs(queue, count_words, workers=2), queue.results()
+    finally:
+        over.set()
+        killer.join()
 right = sum(results[key] == len(text.split()) for key, text in texts.items())
 
 # %% id="jobs-figure"
