@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from course_utils.catalog.models import ModelShape, model
 from course_utils.decide.planning.apis import api_offers
-from course_utils.decide.planning.candidates import Candidates, Requirements, Space, candidates
+from course_utils.decide.planning.candidates import Candidates, Requirements, Space, candidates, unpriced
 from course_utils.decide.planning.confirming import Trials
 from course_utils.decide.planning.demand import Demand, demand
 from course_utils.decide.planning.options import (
@@ -128,7 +128,7 @@ def plan(
         candidates=found,
         screened=bounds,
         search=search,
-        notes=_notes(asked, requirements, search),
+        notes=_notes(asked, requirements, space, search),
         seconds=time.perf_counter() - began,
     )
 
@@ -151,13 +151,23 @@ def _fleets(search: Search, requirements: Requirements, top: int) -> list[Option
 def _apis(asked: Demand, requirements: Requirements, space: Space) -> list[Option]:
     shapes = [(one.name, one) if isinstance(one, ModelShape) else (one, model(one)) for one in space.models]
     offers = api_offers(asked, shapes, space.apis)
-    return [api_option(offer, requirements, asked.longest_tokens) for offer in offers]
+    return [
+        api_option(
+            offer,
+            requirements,
+            asked.longest_tokens,
+            space.score(f"{offer.price.provider}/{offer.price.model}"),
+        )
+        for offer in offers
+    ]
 
 
-def _notes(asked: Demand, requirements: Requirements, search: Search) -> tuple[str, ...]:
+def _notes(asked: Demand, requirements: Requirements, space: Space, search: Search) -> tuple[str, ...]:
     notes = [*asked.notes, f"the trace ({asked.traffic.origin}) stands for every hour of the month: assumed"]
     if requirements.max_quality_loss is not None:
         notes.append(f"a loss of {requirements.max_quality_loss:.1%} of quality is allowed: yours to change")
+    if requirements.region is not None and (missing := unpriced(space, requirements.region)):
+        notes.append(f"no price in {requirements.region}, and so left out: {', '.join(missing)}")
     if search.unsure:
         notes.append(
             f"stopped after {search.trials.count} simulations: {search.unsure:,} settings more might be cheaper than "
@@ -172,8 +182,8 @@ def _why_it_won(found: Plan) -> str:
     usd, counts = first.usd_per_month, found.counts
     sentences = [
         f"{first.name} ({first.settings['pay']}, {first.settings['provider']}) is the cheapest of "
-        f"{counts['candidates']:,} candidates that holds everything asked for: {usd.value:,.0f} USD a month "
-        f"(80 % interval {usd.lo:,.0f} to {usd.hi:,.0f})."
+        f"{counts['candidates']:,} candidates that holds everything asked for: {usd.value:,.0f} USD a month"
+        f"{f' (80 % interval {usd.lo:,.0f} to {usd.hi:,.0f})' if usd.lo < usd.hi else ''}."
     ]
     others = [one for one in found.options[1:] if one.verdict == MEETS]
     if others:

@@ -218,6 +218,22 @@ def test_a_region_without_a_price_is_named_and_nothing_is_guessed():
     assert "H100 SXM" in found.why
 
 
+def test_a_region_without_a_price_is_named_where_apis_or_other_chips_are_left_too():
+    here = replace(ASKED, region="europe-west4")
+    found = plan(poisson(2), here, replace(SMALL, chips=("RTX 4090",), apis=None), top=1)
+    assert found.winner is None
+    assert "No machines: no on demand price for an instance of RTX 4090 in europe-west4" in found.why
+    found = plan(poisson(2), here, replace(SMALL, chips=("L4", "RTX 4090"), tps=(1,)), top=1)
+    assert "no price in europe-west4, and so left out: RTX 4090" in found.notes
+
+
+def test_a_model_that_fits_nowhere_is_said_to_beside_the_apis_that_host_it():
+    space = replace(SMALL, models=("Llama-3.1-405B",), chips=("L4",), apis=None)
+    found = plan(poisson(2), Requirements(), space, top=1)
+    assert "No machines: Llama-3.1-405B" in found.why
+    assert "GiB per chip" in found.why
+
+
 # APIs.
 
 
@@ -232,6 +248,30 @@ def test_an_api_whose_latency_was_measured_can_win_and_one_without_is_unproven()
         one = next(one for one in found.options if one.evidence == "price list")
         assert one.verdict == verdict
     assert "9000 ms as you measured" in one.problem
+
+
+@pytest.mark.parametrize(
+    ("scores", "verdict", "said"),
+    [
+        ({}, "unproven", "your score of it"),
+        ({"Novita/meta-llama/llama-3.1-8b-instruct-bf16": 70}, "meets", ""),
+        ({"novita/meta-llama/llama-3.1-8b-instruct-bf16": 60}, "fails", "scores 60, 5 below 65"),
+    ],
+)
+def test_an_api_needs_a_score_of_its_own_where_scores_are_asked_for(scores, verdict, said):
+    api = Api("novita/meta-llama/llama-3.1-8b-instruct-bf16", 300, 20)
+    space = replace(SMALL, chips=("L40S",), tps=(1,), apis=(api,), scores=scores)
+    found = plan(poisson(0.5), replace(ASKED, min_quality=65), space, top=1)
+    one = next(one for one in found.options if one.evidence == "price list")
+    assert one.verdict == verdict
+    assert said in (one.problem or ", ".join(one.open_questions))
+
+
+def test_what_is_no_limit_is_no_open_question():
+    space = replace(SMALL, chips=("L40S",), tps=(1,), apis=("groq/llama-3.1-8b-instant",))
+    found = plan(poisson(0.5), Requirements(max_quality_loss=None), space, top=1)
+    one = next(one for one in found.options if one.evidence == "price list")
+    assert (one.verdict, one.open_questions) == ("meets", ())
 
 
 def test_another_model_is_never_taken_for_this_one():

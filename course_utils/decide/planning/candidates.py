@@ -49,7 +49,9 @@ class Requirements:
                 raise ValueError(f"{name}={value!r}: a finite number above 0 is needed, or None for no limit")
         loss = self.max_quality_loss
         if loss is not None and not 0 <= loss < 1:
-            raise ValueError(f"max_quality_loss={loss!r}: a share from 0 to below 1 is needed (0.03 is 3 %)")
+            raise ValueError(
+                f"max_quality_loss={loss!r}: a share from 0 to below 1 is needed (0.03 is 3 %), or None for no limit"
+            )
         if self.min_quality is not None and not math.isfinite(self.min_quality):
             raise ValueError(f"min_quality={self.min_quality!r}: a finite number is needed")
         if self.region is not None:
@@ -103,6 +105,11 @@ class Space:
         if not self.most_replicas >= 1:
             raise ValueError(f"most_replicas={self.most_replicas!r}: at least 1 is needed")
 
+    def score(self, *names: str) -> float | None:
+        """The reader's own score under the first of these names that has one, in capitals or not."""
+        given = {name.casefold(): score for name, score in self.scores.items()}
+        return next((given[name.casefold()] for name in names if name.casefold() in given), None)
+
 
 @dataclass(frozen=True)
 class Replica:
@@ -131,10 +138,11 @@ class Replica:
 
 @dataclass(frozen=True)
 class Refused:
-    """A combination that can't exist, and why: it doesn't fit, or nobody sells it."""
+    """A combination that can't exist, and why: it doesn't fit, or (`sold` False) nobody states a price."""
 
     what: str
     why: str
+    sold: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,7 +195,7 @@ def _replicas(
         (chip.name, tp): _supplies(chip.name, tp, requirements, space) for chip in chips for tp in space.tps
     }
     for (chip, tp), (_, missing) in paid.items():
-        refused += [Refused(f"{tp} x {chip}", why) for why in missing]
+        refused += [Refused(f"{tp} x {chip}", why, sold=False) for why in missing]
     shapes = [one if isinstance(one, ModelShape) else model(one) for one in space.models]
     for shape, name, kv_bits, chip, tp in product(shapes, space.precisions, space.kv_bits, chips, space.tps):
         ways, _ = paid[chip.name, tp]
@@ -242,6 +250,11 @@ def _limits(one: Replica, limits: tuple[int | None, ...]) -> list[int]:
 
 def _widest(limits: tuple[int | None, ...]) -> int:
     return max(range(len(limits)), key=lambda at: math.inf if limits[at] is None else limits[at])
+
+
+def unpriced(space: Space, region: str) -> list[str]:
+    """Chips of the space without any price stated for the region."""
+    return [one.name for one in _chips(space) if not gpu_prices(one.name, region=region)]
 
 
 def _chips(space: Space) -> list[Accelerator]:

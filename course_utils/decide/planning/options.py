@@ -158,8 +158,10 @@ def _may_miss(figure: Figure, limit_ms: float | None, what: str) -> list[str]:
     return [f"{what} may miss: its 80 % interval reaches beyond {limit_ms:g} ms"]
 
 
-def api_option(offer: ApiOffer, requirements: Requirements, longest_tokens: int) -> Option:
-    """An API, judged by what is known of it."""
+def api_option(
+    offer: ApiOffer, requirements: Requirements, longest_tokens: int, score: float | None = None
+) -> Option:
+    """An API, judged by what is known of it. `score`: the reader's own of it, where there is one."""
     failed, questions = "", []
     if (room := offer.price.context_tokens) and room < longest_tokens:
         failed = f"the longest request has {longest_tokens:,} tokens, it reads {room:,} at most"
@@ -183,11 +185,15 @@ def api_option(offer: ApiOffer, requirements: Requirements, longest_tokens: int)
                 f"{what}: {known:g} ms as you measured, {known / limit - 1:.0%} over {limit:g}",
                 what,
             )
-    quality, allowed = offer.quality, requirements.max_quality_loss
-    if quality.loss is None:
+    quality, allowed, least = offer.quality, requirements.max_quality_loss, requirements.min_quality
+    if allowed is not None and quality.loss is None:
         questions.append("quality" if not offer.same_model else "precision, and so quality")
     elif allowed is not None and quality.hi > allowed and not failed:
         failed, binds = f"quality: loses {quality.hi:.1%}, {allowed:.1%} may be lost", "quality"
+    if least is not None and score is None:
+        questions.append("your score of it")
+    elif least is not None and score < least and not failed:
+        failed, binds = f"quality: scores {score:g}, {least - score:g} below {least:g}", "quality"
     if requirements.region is not None:
         questions.append(f"whether in {requirements.region}")
     if not failed and (over := _over_budget(offer.usd_per_month, requirements)):

@@ -39,6 +39,8 @@ def _compared(one: Option, first: Option | None) -> str:
     if first is None:
         return ""
     more = one.usd_per_month.value - first.usd_per_month.value
+    if abs(more) < 0.5:
+        return "as dear as the winner; "
     share = more / first.usd_per_month.value
     return f"{abs(more):,.0f} USD a month ({abs(share):.0%}) {'dearer' if more >= 0 else 'cheaper'} than the winner; "
 
@@ -152,11 +154,10 @@ def _cheaper(plan: "Plan", at: int) -> str:
 def binding(plan: "Plan") -> str:
     """Why nothing is left: the constraint without which something would be, and by how much it is missed."""
     if not len(plan.candidates) and not plan.options:
-        reasons = [one.why for one in plan.candidates.refused]
-        return (
-            "Nothing can be bought: " + ("; ".join(dict.fromkeys(reasons[:3])) or "the space is empty") + "."
-        )
+        return f"Nothing can be bought: {_refused(plan) or 'the space is empty'}."
     found = [text for text in (_budget(plan), _latency(plan), _quality(plan)) if text]
+    if not len(plan.candidates) and plan.candidates.refused:
+        found.append(f"No machines: {_refused(plan)}.")
     unproven = [one for one in plan.options if one.verdict == UNPROVEN]
     if unproven:
         one = unproven[0]
@@ -164,9 +165,18 @@ def binding(plan: "Plan") -> str:
             f"Not known to fail: {one.name} at {one.usd_per_month.value:,.0f} USD a month, but stated nowhere: "
             f"{', '.join(one.open_questions)}."
         )
-    if not found and plan.candidates.refused:
-        found = [f"Nothing fits: {plan.candidates.refused[-1].why}."]
     return "No plan meets everything. " + " ".join(found)
+
+
+def _refused(plan: "Plan") -> str:
+    """Why nothing can exist: what is missing in memory, and, where it was asked about or is all, the prices."""
+    refused = plan.candidates.refused
+    unfit = [one.why for one in refused if one.sold]
+    unsold = [one.why for one in refused if not one.sold]
+    reasons = unfit[-1:]  # the fewest bits on the most chips
+    if not unfit or plan.requirements.region is not None:
+        reasons += dict.fromkeys(unsold[:2])
+    return "; ".join(reasons)
 
 
 def _budget(plan: "Plan") -> str:

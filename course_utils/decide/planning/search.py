@@ -100,7 +100,7 @@ def quality_problem(one: Replica, requirements: Requirements, space: Space) -> s
             return f"quality: {reach} ({quality.evidence}), {allowed:.1%} may be lost: {quality.hi - allowed:.1%} over"
     if requirements.min_quality is not None:
         name = one.deployment.recipe.name
-        score = space.scores.get(f"{one.model}/{name}", space.scores.get(one.model))
+        score = space.score(f"{one.model}/{name}", one.model)
         if score is None:
             return f"quality: no score given for {one.model}/{name}, and {requirements.min_quality:g} is asked for"
         if score < requirements.min_quality:
