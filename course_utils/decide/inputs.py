@@ -62,7 +62,7 @@ class Inputs:
     batch_share: float = _input(0.0, 0.0, 0.2, "of requests", ends=(0, 1))
     peak_to_mean: float = _input(2.2, 1.6, 3.5, "times", ends=(1, 10))
     output_tokens_per_s: float = _input(
-        2641, 2026, 3442, "tokens/s", "predicted: gpt-oss-120b (mxfp4), vLLM, 1 x H100 SXM, 80 % interval"
+        2590, 1987, 3376, "tokens/s", "predicted: gpt-oss-120b (mxfp4), vLLM, 1 x H100 SXM, 80 % interval"
     )
     load_at_peak: float = _input(0.70, 0.50, 0.85, "of full load", ends=(0.1, 1))
     usd_per_chip_hour: float = _input(3.99, 2.97, 6.88, "USD", _RENT)

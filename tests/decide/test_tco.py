@@ -24,7 +24,7 @@ from course_utils.decide import (
 from course_utils.decide.constraints import binding, peak_tokens_per_minute
 from course_utils.decide.inputs import COMMERCIAL, ENDPOINT, MACHINES, OPEN, draws, moved, ranges, search_ends
 from course_utils.decide.tco import BreakEvenBand
-from course_utils.estimate import tornado
+from course_utils.estimate import predict, tornado
 from tests.decide.test_roads import PRICE, load
 
 COMMERCIAL_PRICE = api_price("o4-mini")
@@ -48,6 +48,13 @@ def test_every_uncertain_input_says_its_range_its_unit_and_who_says_so():
     for name, (low, high) in ranges().items():
         end_low, end_high = search_ends()[name]
         assert end_low <= low <= high <= end_high, name
+
+
+def test_the_speed_is_what_the_course_predicts_today():
+    found = predict("gpt-oss-120b", "H100 SXM", precision_name="mxfp4", isl=1155, osl=211, load="max")
+    ends = found.out_tok_s_per_gpu_lo, found.out_tok_s_per_gpu_hi
+    assert Inputs().output_tokens_per_s == pytest.approx(found.out_tok_s_per_gpu, rel=1e-3)
+    assert ranges()["output_tokens_per_s"] == pytest.approx(ends, rel=1e-3)
 
 
 def test_what_you_change_is_yours():
