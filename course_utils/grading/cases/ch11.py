@@ -77,7 +77,7 @@ BREAK_EVEN = Question(
     ),
     properties=(
         Property(
-            "dearer people move it up in proportion to the whole bill",
+            "dearer people move it up",
             lambda f, h, p, i, o, pi, po: f(h, p + 1000, i, o, pi, po) > f(h, p, i, o, pi, po),
         ),
     ),
