@@ -24,7 +24,8 @@ from course_utils.decide import (
 from course_utils.decide.constraints import binding, peak_tokens_per_minute
 from course_utils.decide.inputs import COMMERCIAL, ENDPOINT, MACHINES, OPEN, draws, moved, ranges, search_ends
 from course_utils.decide.tco import BreakEvenBand
-from course_utils.estimate import predict, tornado
+from course_utils.estimate import tornado
+from course_utils.estimate.predict import predict
 from tests.decide.test_roads import PRICE, load
 
 COMMERCIAL_PRICE = api_price("o4-mini")
