@@ -57,7 +57,7 @@ def _advantages(one: Option, first: Option) -> str:
     mine, theirs = one.quality.loss, first.quality.loss
     if mine is not None and theirs is not None and mine < theirs:
         found.append(f"{theirs - mine:.1%} less quality lost")
-    return ", ".join(found) or "nothing that counts here: as good, not as cheap"
+    return ", ".join(found) or "nothing that counts here"
 
 
 def losers(plan: "Plan"):
