@@ -5,6 +5,7 @@ files are read when the turn comes, so that a class takes no more memory than on
 """
 
 import csv
+import hashlib
 import io
 import os
 import re
@@ -24,7 +25,7 @@ _WANTED = (".ipynb", ".csv", ".zip", "timestamp.txt")
 # Names that the two systems give: Canvas puts a student's number into the file's name, Moodle into the folder's.
 _CANVAS = re.compile(r"^[^_]+(?:_LATE)?_(\d+)_\d+_")
 _MOODLE = re.compile(r"^.+_(\d+)_assignsubmission_")
-_STUDENT = re.compile(r"\w[\w .@'+-]{0,99}")
+_STUDENT = re.compile(r"\w[\w .,@'()+-]{0,99}")
 _MOMENT = re.compile(r"(\d{4}-\d\d-\d\d[ T]\S+)(?: (\S+))?")
 
 
@@ -195,7 +196,11 @@ def student_of(parts: tuple[str, ...]) -> str:
         if matched := pattern.match(first):
             return matched[1]
     name = PurePosixPath(first).stem if len(parts) == 1 else first
-    return name if _STUDENT.fullmatch(name) else "unreadable name " + re.sub(r"[^\w.-]+", "_", name)[:80]
+    if _STUDENT.fullmatch(name):
+        return name
+    # With a part of its digest: two such names must not become one student.
+    digest = hashlib.sha256(first.encode("utf-8", "surrogateescape")).hexdigest()
+    return f"unreadable name {re.sub(r'[^a-zA-Z0-9.-]+', '_', name)[:60]} {digest[:8]}"
 
 
 def moment(text: str) -> datetime | None:

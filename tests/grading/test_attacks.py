@@ -17,7 +17,7 @@ from course_utils.grading.kernel import Kernel
 from course_utils.grading.labs import lab, seed_of
 from course_utils.grading.results import harmless
 from course_utils.grading.sandbox import Limits, problem_of_sandbox
-from course_utils.grading.submissions import find_submissions, read_submission
+from course_utils.grading.submissions import find_submissions, read_submission, student_of
 from course_utils.grading.syscalls import filter_program
 from tests.grading.room import code, make_room, points
 
@@ -501,14 +501,14 @@ def test_zip_bombs_are_refused(room):
 
 
 def test_student_names_lead_nowhere_and_print_nothing():
-    from course_utils.grading.submissions import student_of
-
     for name in ("..", "../x", "=cmd", "\x1b[2J", "-rf", "a/../../b", "<script>", "x" * 500):
         student = student_of((name, "lab.ipynb"))
         assert "/" not in student
         assert student[0].isalnum()
         assert student.isprintable()
         assert len(student) <= 100
+    assert student_of(("<a>", "lab.ipynb")) != student_of(("|a|", "lab.ipynb"))
+    assert student_of(("O'Neil, Zoë (2)", "lab.ipynb")) == "O'Neil, Zoë (2)"
 
 
 # --- walls -------------------------------------------------------------------------------------------------
