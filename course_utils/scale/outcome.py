@@ -3,7 +3,9 @@
 Requests that are near in time share queues and batches, so they aren't independent, and an interval that counted them
 as if they were would be several times too narrow. Here the time is cut into blocks, and whole blocks are drawn again
 and again (Künsch, "The Jackknife and the Bootstrap for General Stationary Observations", Annals of Statistics 17, 1989;
-blocks that don't overlap: Carlstein 1986).
+blocks that don't overlap: Carlstein 1986). Blocks must be long beside the queue's memory. In M/M/1 half busy, 20,000
+requests, 92 to 94 % of the intervals hold Kleinrock's percentile; four fifths busy 93 % for p50 and 87 % for p99, and
+with 2,000 requests 83 % and 45 %: a short run under high load hasn't seen its worst minutes.
 Taught in: chapter 09.
 """
 
@@ -17,12 +19,14 @@ from course_utils.scale.traffic import Traffic
 FINISHED, SHED, TIMED_OUT, FAILED = range(4)
 STATUSES = ("finished", "shed", "timed out", "failed")
 BLOCKS = 30
+FEWEST_BLOCKS = 10
 RESAMPLES = 200
 
 
 @dataclass(frozen=True)
 class Percentiles:
-    """Seconds, over the finished requests; each interval is (low, high) with 95 % confidence."""
+    """Seconds, over the finished requests; each interval is (low, high) with 95 % confidence where the run is long
+    (see above), and NaN where requests finished in fewer than ten thirtieths of it."""
 
     p50: float
     p95: float
@@ -179,12 +183,14 @@ class Outcome:
 def _block_intervals(seconds: np.ndarray, arrived_s: np.ndarray, levels) -> tuple[np.ndarray, np.ndarray]:
     """95 % of the percentiles [levels] of samples put together from blocks of time, drawn with replacement.
 
-    A percentile of a resample is read off the counts of each block in 400 bins of equally many values, so that the
+    A percentile of a resample is read off the counts of each block in 2,000 bins of equally many values, so that the
     cost doesn't grow with the resamples.
     """
     edges = np.unique(np.percentile(seconds, np.linspace(0, 100, 2001)))
     span_s = arrived_s[-1] - arrived_s[0]
     block = np.minimum((arrived_s - arrived_s[0]) / (span_s or 1.0) * BLOCKS, BLOCKS - 1).astype(int)
+    if len(np.unique(block)) < FEWEST_BLOCKS:
+        return np.full(len(levels), np.nan), np.full(len(levels), np.nan)
     bins = np.searchsorted(edges, seconds)
     counts = np.bincount(block * len(edges) + bins, minlength=BLOCKS * len(edges)).reshape(BLOCKS, -1)
     draws = np.random.default_rng(0).multinomial(BLOCKS, np.full(BLOCKS, 1 / BLOCKS), size=RESAMPLES)

@@ -134,7 +134,8 @@ def _cells(found: Percentiles) -> list[str]:
     cells = []
     for key in ("p50", "p95", "p99"):
         low, high = (end * 1e3 for end in getattr(found, f"{key}_interval"))
-        cells.append(f"{getattr(found, key) * 1e3:,.4g} \\[{low:,.4g} to {high:,.4g}]")
+        interval = f" \\[{low:,.4g} to {high:,.4g}]" if math.isfinite(low) else ""
+        cells.append(f"{getattr(found, key) * 1e3:,.4g}{interval}")
     return [*cells, f"{found.mean * 1e3:,.4g}"]
 
 
