@@ -224,7 +224,7 @@ class _Sender:
                     raise (_Refused if answer.status in _REFUSALS else _Broken)(text)
                 async for line in answer.content:
                     if line.startswith(b"data: [DONE]"):
-                        return first_s or self.now(), _completion_tokens(usage, parts)
+                        return first_s, _completion_tokens(usage, parts)
                     if line.startswith(b"data:"):
                         first_s = first_s or self.now()
                         parts, usage = parts + 1, line
@@ -234,9 +234,18 @@ class _Sender:
 
 
 def _completion_tokens(last_line: bytes, parts: int) -> int:
-    """As the usage says, which comes last; where a server tells none, a part counts as a token."""
-    usage = json.loads(last_line.removeprefix(b"data:") or b"{}").get("usage")
-    return int(usage["completion_tokens"]) if usage else max(parts, 1)
+    """As the usage says, which comes last; where a server tells none, a part counts as a token.
+
+    _Broken where there were none: vLLM ends a stream that has failed with an error in its last part, and [DONE].
+    """
+    try:
+        last = json.loads(last_line.removeprefix(b"data:") or b"{}")
+    except ValueError:
+        last = None
+    if not isinstance(last, dict) or not parts or "error" in last:
+        raise _Broken(f"the answer ended with {last_line.decode(errors='replace').strip()[:200]!r}")
+    usage = last.get("usage")
+    return max(1, int(usage["completion_tokens"])) if usage else parts
 
 
 def _measure(traffic: Traffic, url: str, send, timeout_s, retries, seed, allow_remote) -> Measured:

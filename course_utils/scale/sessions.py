@@ -20,6 +20,7 @@ from course_utils.cache.conversations import (
     conversation_processes,
     generate_conversations,
 )
+from course_utils.scale.checked import refuse
 from course_utils.scale.traffic import Traffic
 
 
@@ -44,6 +45,7 @@ def generate_sessions(requests: int, process: ConversationProcess | None = None,
 
     `process`: a row of `data/conversation_traces.csv`. ValueError for requests below 1.
     """
+    refuse("requests", requests, 1, whole=True)
     process = process or conversation_processes()["mooncake_conversation"]
     origin = f"generated: conversations fitted on {process.source}, {process.as_of}; seed {seed}"
     # The generator gives about as many as it is asked for, most often fewer: conversations go on past its end.

@@ -66,7 +66,9 @@ class Handler(BaseHTTPRequestHandler):
             tokens = body["max_tokens"]
             for number in range(tokens):
                 time.sleep(GAP_S)
-                if fault == "dies" and number == 1:
+                if fault == "error" and number == 1:
+                    self.wfile.write(b'data: {"error": {"message": "out of memory"}}\n\ndata: [DONE]\n\n')
+                if fault in ("dies", "error") and number == 1:
                     self.server.open -= 1
                     self.close_connection = True
                     return
@@ -150,6 +152,14 @@ def test_what_is_never_answered_keeps_its_reason(server):
     assert "broke off after 1 parts" in measured.errors[1]
     assert "no answer in 0.4 s" in measured.errors[2]
     assert np.isnan(measured.ttft_s[:3]).all()
+
+
+def test_a_stream_that_ends_with_an_error_is_no_answer(server):
+    """As vLLM ends it: 200 at its head, the error in its last part, [DONE] behind that."""
+    server.plan = {(0, 0): "error"}
+    measured = open_loop(traffic(2), server.url, retries=Retries(limit=0))
+    assert [measured.share(name) for name in ("failed", "finished")] == [0.5, 0.5]
+    assert "out of memory" in measured.errors[0]
 
 
 @pytest.mark.parametrize(
