@@ -8,6 +8,7 @@
 A worker doesn't take a job away, it leases it. Done, it writes the result under the job's key, then acknowledges; a
 worker that dies says nothing, its lease runs out, and the job is delivered again. Between result and acknowledgement
 a job can be done twice, and no queue can rule that out; the key makes the second result no result.
+Leases go by the machine's clock: set back, it makes them last longer; set forward, it has jobs done twice.
 The queue is a SQLite file in WAL mode: one machine, any number of processes. What a broker adds is other machines.
 Taught in: chapter 09.
 """
@@ -76,7 +77,7 @@ class JobQueue:
     wait; who puts more is made to wait too.
     """
 
-    path: str | Path
+    path: str | Path  # made absolute: a worker may be in another folder
     lease_s: float = 30.0
     most_deliveries: int = 3
     bound: int = 10_000
@@ -85,6 +86,7 @@ class JobQueue:
         check_range("lease_s", self.lease_s, 0.1, 86_400)
         check_range("most_deliveries", self.most_deliveries, 1, 1000)
         check_range("bound", self.bound, 1, 10_000_000)
+        object.__setattr__(self, "path", Path(self.path).absolute())
         with self._open() as database:
             database.execute("PRAGMA journal_mode = WAL")
             database.executescript(_TABLES)
@@ -100,6 +102,7 @@ class JobQueue:
         text = json.dumps(content)
         while True:
             with self._open() as database:
+                database.execute("BEGIN IMMEDIATE")  # nobody may add between the count and the insert
                 if database.execute("SELECT 1 FROM jobs WHERE key = ?", (key,)).fetchone():
                     return False
                 (waiting,) = database.execute("SELECT count(*) FROM jobs WHERE state = 'waiting'").fetchone()
@@ -202,23 +205,25 @@ class JobQueue:
 def work_off(queue: JobQueue, work: Callable[[Any], Any]) -> int:
     """Do jobs in this process until none is open; how many were done here. `work` takes a content, gives a result.
 
-    An exception of `work` gives the job back. While it works, the lease is extended from a thread beside it.
+    An exception of `work`, or a result that JSON doesn't hold, gives the job back. While it works, the lease is
+    extended from a thread beside it.
     """
     done = 0
-    while queue.counts().open:
+    while True:
         job = queue.lease()
         if job is None:
+            # Counted only now: a count reads every job, and one per job would make the whole quadratic.
+            if not queue.counts().open:
+                return done
             time.sleep(_POLL_S)  # the rest is leased, and may come back
             continue
         try:
             with _kept_alive(queue, job):
-                result = work(job.content)
+                queue.write_result(job, work(job.content))
         except Exception as error:
             queue.give_back(job, f"{type(error).__name__}: {error}")
             continue
-        queue.write_result(job, result)
         done += queue.acknowledge(job)
-    return done
 
 
 @contextlib.contextmanager
