@@ -53,6 +53,10 @@ class Axis:
         return self.low + share * (self.high - self.low)
 
 
+# 1, 2, 5, 15, 30 min, 1, 2, 6, 12 h, 1, 3, 10 d
+_CLOCK_S = (60.0, 120.0, 300.0, 900.0, 1800.0, 3600.0, 7200.0, 21600.0, 43200.0, 86400.0, 259200.0, 864000.0)
+
+
 def round_up(value: float, steps: tuple[float, ...] = _FINE) -> float:
     """Smallest round number not below `value` > 0: one of `steps` times a power of ten."""
     power = 10.0 ** math.floor(math.log10(value))
@@ -129,6 +133,16 @@ def log_ticks(low: float, high: float, most: int = 7) -> tuple[float, ...]:
     return tuple(value for value in found if round(math.log10(value)) % every == 0)
 
 
+def clock_ticks(values: tuple[float, ...], low: float, high: float, most: int = 7) -> tuple[float, ...]:
+    """`values` of a log axis in seconds that goes beyond a minute, with 5 min and 2 h in place of 5.556 and 2.778."""
+    seconds = [value for value in values if value <= 30]
+    for clock in (_CLOCK_S, _CLOCK_S[::2]):
+        found = [*seconds, *(at for at in clock if low * (1 - 1e-9) <= at <= high * (1 + 1e-9))]
+        if len(found) <= most:
+            break
+    return tuple(found)
+
+
 def _padded(low: float, high: float, scale: str) -> tuple[float, float]:
     """Ends a little further out, where points would stand half outside; an amount stays above zero."""
     if scale == "log":
@@ -160,7 +174,10 @@ def plan_axis(
     elif not tight or low == high:
         low, high = log_limits(low, high, steady) if log else linear_limits(low, high, steady)
     values = log_ticks(low, high) if log else linear_ticks(low, high, steps=_steps_for(label, whole, high))
-    texts = formats.ticks(values, formats.unit_of(label), log)
+    unit = formats.unit_of(label)
+    if log and unit in ("s", "seconds") and high >= 60:
+        values = clock_ticks(values, low, high)
+    texts = formats.ticks(values, unit, log)
     return Axis(low, high, values, tuple(texts), log, label)
 
 

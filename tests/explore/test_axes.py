@@ -12,6 +12,7 @@ from course_utils.explore.axes import (
     log_limits,
     log_ticks,
     plan_axes,
+    plan_axis,
     round_down,
     round_up,
 )
@@ -125,3 +126,15 @@ def test_a_share_of_an_axis_and_its_value_are_inverse(high, share, log):
         View("t", Line("a", [1e-3, high], [1, 2])), Chart("x", "y", x_scale="log" if log else "linear")
     )
     assert float(x.share(x.at(share))) == pytest.approx(share, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("ends", "texts"),
+    [
+        ((5, 2000), ("10 s", "30 s", "1 min", "2 min", "5 min", "15 min", "30 min")),
+        ((100, 9000), ("2 min", "5 min", "15 min", "30 min", "1 h", "2 h")),
+        ((1, 100_000), ("1 s", "10 s", "1 min", "5 min", "30 min", "2 h", "12 h")),
+    ],
+)
+def test_a_log_axis_in_seconds_has_the_clock_s_ticks_beyond_a_minute(ends, texts):
+    assert plan_axis(*ends, "wait (s)", "log").texts == texts
