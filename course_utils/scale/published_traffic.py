@@ -63,7 +63,7 @@ MOONCAKE_CONVERSATION = Original(
 
 
 def azure_conversation(*, seed: int = 0, requests: int | None = None) -> Traffic:
-    """An hour of chat of 2023: 19,366 requests, 1,155 tokens in and 211 out on average; or the first `requests` of them.
+    """An hour of chat of 2023: 19,366 requests, 1,155 tokens in and 211 out (means); or the first `requests` of them.
 
     seed: of the generator, where the original can't be had.
     """
