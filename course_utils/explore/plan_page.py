@@ -131,7 +131,11 @@ def _trade(held: list[Option], found: Plan) -> tuple[View, Chart]:
     if rest:
         usd = [one.usd_per_month.value for one in rest]
         series.append(Points("beaten", usd, [one.tpot_p95_ms.value for one in rest]))
-    title = "More money buys faster tokens" if len(best) > 1 else "One way beats all others"
+    cheapest, *dearer = best
+    faster = any(one.tpot_p95_ms.value < cheapest.tpot_p95_ms.value for one in dearer)
+    title = (
+        "More money buys faster tokens" if faster else "The cheapest of these makes the fastest tokens, too"
+    )
     return View(title, tuple(series), "Simulated on the trace; the named ones are beaten by none."), Chart(
         "Cost (USD per month)", "TPOT, 95th percentile (ms)", x_scale="log"
     )

@@ -93,6 +93,17 @@ def test_scores_are_read_as_names_and_numbers():
     }
 
 
+def test_the_second_chart_says_what_the_front_shows():
+    trace = Traffic(np.arange(20.0), np.full(20, 200), np.full(20, 20), "t", "made up")
+    for chips in (("L4", "L40S"), ("L4",)):
+        space = Space(models=("Llama-3.2-3B",), chips=chips, tps=(1,), precisions=("fp8",), apis=())
+        found = plan(trace, Requirements(), space, top=4)
+        first, *dearer = found.front
+        faster = any(one.tpot_p95_ms.value < first.tpot_p95_ms.value for one in dearer)
+        assert ("More money buys faster tokens" in page(found)) == faster
+        assert ("cheapest of these makes the fastest" in page(found)) != faster
+
+
 def test_a_plan_without_a_winner_has_a_page_too(tmp_path):
     trace = Traffic(np.arange(20.0), np.full(20, 200), np.full(20, 20), "t", "made up")
     space = Space(models=("Llama-3.2-3B",), chips=("L4",), tps=(1,), apis=())
