@@ -798,8 +798,8 @@ never = [one.name for one in tipping if one.turns_at is None]
 print(f"{len(never)} inputs turn it nowhere, {never[0]} among them")
 
 # %% [markdown] id="decide-band"
-# The 151,690 requests a day in the first sentence hold if all else is as in the table. But all else isn't known: that
-# was section 3's point. So draw every input from its range, and work out the break-even of each draw: a **band**.
+# The requests a day in the first line hold if all else is as in the table. But all else isn't known: that was section
+# 3's point. So draw every input from its range, and work out the break-even of each draw: a **band**.
 #
 # **Predict.** Eight break-evens in ten lie within a factor of 1.5, of 10, or of 100?
 
