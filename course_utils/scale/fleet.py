@@ -5,13 +5,14 @@
 Taught in: chapters 09 and 10.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from course_utils.scale.autoscaling import Autoscaler
 from course_utils.scale.checked import refuse
 from course_utils.scale.routing import Routing
+from course_utils.scale.spot_traces import Trace
 from course_utils.scale.step_times import StepTimes
 
 BATCHING = ("continuous", "static")
@@ -69,6 +70,12 @@ class Failures:
         for _, machines in self.capacity:
             refuse("capacity", machines, 0, whole=True)
 
+    @classmethod
+    def on_spot(cls, trace: Trace, **more) -> "Failures":
+        """The market of a spot trace; past its end things stay as they are. `more` are the other fields."""
+        begins = np.concatenate(([0], np.flatnonzero(np.diff(trace.alive)) + 1))
+        return cls(capacity=tuple((float(at * trace.gap_s), int(trace.alive[at])) for at in begins), **more)
+
 
 @dataclass(frozen=True, eq=False)
 class Fleet:
@@ -86,7 +93,7 @@ class Fleet:
     step_times: StepTimes
     replicas: int = 1
     usd_per_replica_hour: float = 0.0
-    routing: Routing = Routing()
+    routing: Routing = field(default_factory=Routing)
     batching: str = "continuous"
     step_tokens: int | None = None
     prefix_cache: bool = False

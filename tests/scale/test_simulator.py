@@ -12,6 +12,7 @@ from course_utils.scale.fleet import Failures, Fleet, Retries, servers
 from course_utils.scale.outcome import FAILED, FINISHED, SHED, STATUSES, TIMED_OUT
 from course_utils.scale.routing import POLICIES, Routing
 from course_utils.scale.simulator import simulate
+from course_utils.scale.spot_traces import Trace
 from course_utils.scale.step_times import StepTimes
 from course_utils.scale.traffic import Traffic
 
@@ -365,6 +366,11 @@ def test_a_spot_market_takes_and_gives_machines():
     billed = outcome.series["billed"][(outcome.series["at_s"] > 25) & (outcome.series["at_s"] < 55)]
     assert set(billed) == {1}
     assert len(outcome.launched_s) == 5
+
+
+def test_a_spot_trace_is_a_market():
+    trace = Trace("by hand", 20.0, np.array([3, 1, 1, 3]), 3)
+    assert Failures.on_spot(trace).capacity == ((0.0, 3), (20.0, 1), (60.0, 3))
 
 
 def test_with_no_machine_to_come_requests_fail_and_the_run_ends():

@@ -1,7 +1,7 @@
-"""The compiled half of the simulator: plain arrays in, plain arrays out, one small function for each thing that happens.
+"""The compiled half of the simulator: arrays in, arrays out, and a small function for each thing that happens.
 
-`records` says what there is; `queues` and `memory` keep it; `steps` runs a replica; `route` and `scaling` decide;
-`machines` starts and ends replicas; `requests` is what befalls a request; `loop` puts all that in order of time.
+`records` says what there is; `queues`, `waiting` and `memory` keep it; `steps` runs a replica; `route` and `scaling`
+decide; `machines` starts and ends replicas; `requests` is what befalls a request; `loop` puts it in order of time.
 
 A replica is looked at only when something concerns it: until then its steps need no clock but its own. What a step
 changes can be counted without touching a single request, because each running request's context grows by one a step:

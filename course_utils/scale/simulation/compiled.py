@@ -1,7 +1,8 @@
 """The one compiled entry, kept on disk between processes.
 
-numba looks at the date of the entry's own file only, and would go on using a copy whose callees have changed since, after
-an update of the course for one. So the entry is a closure over a digest of all sources: another digest, another copy.
+numba looks at the date of the entry's own file only, and would go on using a copy whose callees have changed since,
+after an update of the course for one. So the entry is a closure over a digest of all sources, and another digest means
+another copy.
 """
 
 import hashlib

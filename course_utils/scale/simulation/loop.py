@@ -30,7 +30,8 @@ from course_utils.scale.simulation.requests import (
 )
 from course_utils.scale.simulation.route import FIRST_INFORMED, pick
 from course_utils.scale.simulation.scaling import tick
-from course_utils.scale.simulation.steps import advance, first_waiting, leave_queue
+from course_utils.scale.simulation.steps import advance
+from course_utils.scale.simulation.waiting import first_waiting, leave_queue
 
 CHANGE, KILLED, MARKET, ARRIVAL, RETRY, WAIT_LIMIT, TIMEOUT, TICK, SAMPLE = np.arange(9)
 
@@ -50,7 +51,7 @@ def entry(digest: str):
             kind, now_s = next_event(sim)
             limits = len(sim.list_ends) - (2 if kind == WAIT_LIMIT else 1)
             due = sim.list_ends[limits, FIRST]
-            if kind < ARRIVAL or kind > TIMEOUT or sim.settings[0].central == 1:
+            if kind < ARRIVAL or kind > TIMEOUT or settings.central == 1:
                 advance_all(sim, now_s)
                 if tally.left == 0:
                     break
@@ -62,7 +63,7 @@ def entry(digest: str):
                 i = heap_pop(sim.retry_s, sim.retry_of, tally.retrying)
                 tally.retrying -= 1
                 enter(sim, i, now_s)
-            elif kind == WAIT_LIMIT or kind == TIMEOUT:
+            elif WAIT_LIMIT <= kind <= TIMEOUT:
                 advance(sim, sim.requests[due].place, now_s)
                 if sim.list_ends[limits, FIRST] == due:  # it hasn't been started or finished meanwhile
                     limit_reached(sim, due, now_s, SHED if kind == WAIT_LIMIT else TIMED_OUT)
@@ -187,9 +188,9 @@ def doomed(sim, kind, now_s):
             continue
         if kind == CHANGE and replica.dies_s == now_s and replica.state != STARTING:
             return r
-        if kind == MARKET and tally.billed > tally.capacity:
-            if found == NONE or replica.machine > sim.replicas[found].machine:
-                found = r
+        younger = found == NONE or replica.machine > sim.replicas[found].machine
+        if kind == MARKET and tally.billed > tally.capacity and younger:
+            found = r
     return found
 
 

@@ -94,9 +94,9 @@ def adjust(sim, now_s):
     for _ in range(tally.up + tally.starting - tally.wanted):
         least = NONE
         for r in range(len(sim.replicas) - 1):
-            if sim.replicas[r].state == STARTING or sim.replicas[r].state == UP:
-                if least == NONE or rather(sim, r, least):
-                    least = r
+            serves = STARTING <= sim.replicas[r].state <= UP
+            if serves and (least == NONE or rather(sim, r, least)):
+                least = r
         drain(sim, least, now_s)
 
 

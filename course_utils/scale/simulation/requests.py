@@ -15,14 +15,8 @@ from course_utils.scale.simulation.records import (
     STARTING,
     WAITING,
 )
-from course_utils.scale.simulation.steps import (
-    clear_seat,
-    first_waiting,
-    forget_limit,
-    forget_timeout,
-    stop,
-    stop_waiting,
-)
+from course_utils.scale.simulation.steps import clear_seat, stop
+from course_utils.scale.simulation.waiting import first_waiting, forget_limit, forget_timeout, stop_waiting
 
 
 @jit

@@ -6,7 +6,7 @@ from course_utils.scale.autoscaling import RULES
 from course_utils.scale.simulation.jit import jit
 from course_utils.scale.simulation.machines import adjust
 from course_utils.scale.simulation.records import NONE, NOTHING
-from course_utils.scale.simulation.steps import first_waiting
+from course_utils.scale.simulation.waiting import first_waiting
 
 CONCURRENCY, QUEUE, TTFT, PREDICTIVE = range(len(RULES))
 

@@ -24,7 +24,7 @@ from course_utils.scale.simulation.memory import (
     take,
     use_prefix,
 )
-from course_utils.scale.simulation.queues import push_first, remove
+from course_utils.scale.simulation.queues import push_first
 from course_utils.scale.simulation.records import (
     BINS_PER_E,
     DECODING,
@@ -40,6 +40,7 @@ from course_utils.scale.simulation.records import (
     UP,
     WAITING,
 )
+from course_utils.scale.simulation.waiting import first_waiting, forget_timeout, stop_waiting
 
 
 @jit
@@ -262,7 +263,7 @@ def prefill_chunk(sim, i, budget, pairs):
 
 @jit
 def preempt(sim, r):
-    """Throw out the latest one in of those with the lowest priority. It waits in front of all others of its priority."""
+    """Throw out the latest one in of those with the lowest priority. It waits in front of its priority's others."""
     replica = sim.replicas[r]
     victim = replica.running - 1
     for seat in range(replica.running - 1, -1, -1):
@@ -290,46 +291,6 @@ def next_waiting(sim, r):
     if i == NONE and sim.settings[0].central == 1 and sim.replicas[r].state == UP:
         i = first_waiting(sim, len(sim.replicas) - 1)
     return i
-
-
-@jit
-def first_waiting(sim, place):
-    if sim.replicas[place].waiting > 0:
-        levels = sim.settings[0].levels
-        for which in range((place + 1) * levels - 1, place * levels - 1, -1):
-            if sim.list_ends[which, 0] != NONE:
-                return sim.list_ends[which, 0]
-    return NONE
-
-
-@jit
-def leave_queue(sim, i):
-    q = sim.requests[i]
-    place = sim.replicas[q.place]
-    remove(sim.queue_links, sim.list_ends, q.place * sim.settings[0].levels + q.level, i)
-    place.waiting -= 1
-    place.prompt_tokens -= q.input
-
-
-@jit
-def stop_waiting(sim, i):
-    """Out of the queue it is in, and out of the list of those whose wait is limited."""
-    leave_queue(sim, i)
-    forget_limit(sim, i)
-
-
-@jit
-def forget_limit(sim, i):
-    q = sim.requests[i]
-    if q.limited == 1:
-        remove(sim.wait_links, sim.list_ends, len(sim.list_ends) - 2, i)
-        q.limited = 0
-
-
-@jit
-def forget_timeout(sim, i):
-    if sim.settings[0].timeout_s < np.inf:
-        remove(sim.timeout_links, sim.list_ends, len(sim.list_ends) - 1, i)
 
 
 @jit
