@@ -25,16 +25,18 @@ _LOAD_S = 600.0
 class Demand:
     """Totals over all requests of a trace. Tokens are counts; `pairs` are (prompt token, token it sees).
 
-    `span_s`: the seconds that the trace stands for, one mean gap longer than from first to last arrival; a month where
-    no rate can be read from it. `hit_tokens`: prompt tokens that an unbounded prefix cache has seen before, and
-    `pairs_after_hits` what attention is left then. `stretch` is what gets simulated: all of it, or the busiest part.
-    `hard_decode_tokens`: those of the requests with the longest answers, as many as may miss a percentile.
+    `span_s`: the seconds that the trace stands for, one mean gap longer than from first to last arrival; a month
+    where no rate can be read from it. `hit_tokens`: prompt tokens that an unbounded prefix cache has seen before, and
+    `pairs_after_hits` what attention is left then. `gap_s`: the longest time without a request, 0 where none matters.
+    `stretch` is what gets simulated: all of it, or the busiest part. `hard_decode_tokens`: those of the requests with
+    the longest answers, as many as may miss a percentile.
     """
 
     traffic: Traffic
     stretch: Traffic
     requests: int
     span_s: float
+    gap_s: float
     input_tokens: float
     decode_tokens: float
     hard_decode_tokens: float
@@ -83,7 +85,8 @@ def demand(traffic: Traffic, most_simulated: int = MOST_SIMULATED) -> Demand:
     totals = sum(_totals(traffic, hits, slice(at, at + _BLOCK)) for at in range(0, count, _BLOCK))
     spared = int(MAY_MISS * count)
     hardest = np.partition(traffic.output_tokens, count - spared)[count - spared :] - 1 if spared else 0
-    span_s, notes = _span(traffic)
+    gap_s = _gap_s(traffic)
+    span_s, notes = _span(traffic, gap_s)
     stretch = busiest(traffic, most_simulated)
     if len(stretch) < count:
         notes += (
@@ -94,6 +97,7 @@ def demand(traffic: Traffic, most_simulated: int = MOST_SIMULATED) -> Demand:
         stretch=stretch,
         requests=count,
         span_s=span_s,
+        gap_s=gap_s,
         **dict(zip(_TOTALS, totals.tolist(), strict=True)),
         hard_decode_tokens=float(np.sum(hardest)),
         p95_input_tokens=_p95(traffic.input_tokens),
@@ -127,15 +131,20 @@ def _p95(values: np.ndarray) -> float:
     return float(np.quantile(values, 1 - MAY_MISS, method="lower"))
 
 
-def _span(traffic: Traffic) -> tuple[float, tuple[str, ...]]:
+def _gap_s(traffic: Traffic) -> float:
+    """The longest time without a request, if it is long enough to send machines home; else 0."""
+    gap_s = float(np.diff(traffic.arrived_s).max(initial=0.0))
+    return gap_s if gap_s > 600 and gap_s > 0.05 * traffic.duration_s else 0.0
+
+
+def _span(traffic: Traffic, gap_s: float) -> tuple[float, tuple[str, ...]]:
     """Seconds that the trace stands for, and what has to be said about them."""
     count = len(traffic)
     if count == 1 or not traffic.duration_s:
         what = "one request" if count == 1 else f"{count:,} requests at one moment"
         return MONTH_S, (f"{what}: no rate can be read from that, so it counts as a whole month's traffic",)
     notes = ()
-    gap_s = float(np.diff(traffic.arrived_s).max())
-    if gap_s > 0.05 * traffic.duration_s and gap_s > 600:
+    if gap_s:
         share = gap_s / traffic.duration_s
         notes = (
             f"a gap of {gap_s / 3600:.1f} h without a request ({share:.0%} of the trace): a fixed fleet is paid for "
