@@ -31,6 +31,8 @@ def plan_command(
     report: str | None = None,
 ) -> int:
     """Plan, print, and write the report. Returns 0 where something meets everything, 1 where nothing does."""
+    if report is not None and not Path(report).parent.is_dir():
+        raise ValueError(f"report={report!r}: there is no folder {str(Path(report).parent)!r} to write it to")
     traffic = traffic_named(trace, seed)
     with _progress() as progress:
         found = plan(traffic, requirements, space, top=top, seed=seed, progress=progress)

@@ -76,6 +76,8 @@ def test_nothing_that_meets_everything_ends_with_1_and_says_what_binds(monkeypat
         (("--trace", "TRACE", "--model", "Llama-3.2-3B", "--ttft-p95-ms", "0"), "ttft_p95_ms=0"),
         (("--trace", "TRACE", "--model", "Llama-3.2-3B", "--api", "nobody/nothing"), "nothing"),
         (("--trace", "TRACE", "--model", "Llama-3.2-3B", "--score", "Llama"), "MODEL=NUMBER"),
+        (("--trace", "TRACE", "--model", "Llama-3.2-3B", "--engine", "foo"), "engine='foo'"),
+        (("--trace", "TRACE", "--model", "Llama-3.2-3B", "--report", "no/where.html"), "no folder 'no'"),
     ],
 )
 def test_mistakes_are_one_sentence(monkeypatch, capsys, trace, words, said):

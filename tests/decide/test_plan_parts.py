@@ -284,6 +284,7 @@ def test_requirements_refuse_nonsense_by_name(wrong, said):
         ({"routings": ("round robin",)}, "round_robin"),
         ({"batch_limits": (0,)}, "batch_limits has 0"),
         ({"most_replicas": 0}, "most_replicas=0"),
+        ({"engine": "foo"}, "engine='foo'"),
     ],
 )
 def test_a_space_refuses_nonsense_by_name(wrong, said):

@@ -19,6 +19,7 @@ from course_utils.decide.planning.demand import Demand
 from course_utils.decide.planning.supply import KINDS, Supply, supplies
 from course_utils.decide.planning.variants import Quality, quality_of
 from course_utils.estimate.deployment import Deployment, deployment
+from course_utils.estimate.engine import engine
 from course_utils.estimate.memory import kv_bytes
 from course_utils.estimate.precision import precision
 from course_utils.scale.routing import POLICIES
@@ -102,6 +103,7 @@ class Space:
                 raise ValueError(
                     f"batch_limits has {limit!r}: whole numbers of 1 or more, or None, are needed"
                 )
+        engine(self.engine)  # refused here, or every combination would seem not to fit
         if not self.most_replicas >= 1:
             raise ValueError(f"most_replicas={self.most_replicas!r}: at least 1 is needed")
 
