@@ -5,7 +5,7 @@
 #   tier: cpu
 #   memory_mb: 1800
 #   seconds: 90
-#   colab: ["ray"]
+#   colab: [onnx, onnxruntime, ray, watchfiles]
 # ---
 
 # %% [markdown] id="objectives"
@@ -20,7 +20,7 @@
 # 5. size a fleet that loses replicas, or a whole region, and still keeps its promise;
 # 6. check a simulator against a real cluster, and say how far to trust it.
 #
-# Nearly all figures here are **simulated**, step by step, with the step times that chapter 01's formulas predict. In
+# Nearly all figures here are **simulated**, step by step, with the step times that chapter 02's formulas predict. In
 # section 9 a real cluster has the last word.
 
 # %% id="imports"
@@ -279,8 +279,8 @@ note = f"{by_formula}; 8 × H100 SXM, sessions generated, fitted on Mooncake 202
 show(View(title, lines, note), Chart("β, weight of the queue", "first token, p95 (s)", x_scale="log"))
 
 # %% [markdown] id="affinity-meaning"
-# Look at the table's first row and at the hash: the most hits, and a replica with four times its share of the
-# requests, whose queue grows for the whole hour. A little weight on the queue gives up hardly any hits and dissolves
+# Look at the table's first row and at the hash: plenty of hits, and a replica with several times its share of the
+# requests, whose queue grows and grows. A little weight on the queue gives up hardly any hits and dissolves
 # the hot spot: the popular prefix gets a second home, and then a third. The best β is flat: anything from a twentieth
 # to one will do. Blind spreading wastes the caches; blind affinity wastes the replicas.
 
@@ -344,7 +344,7 @@ lines = [
     Line("requests present", loads, 100 * present / present[-1]),
     Line("load", loads, 100 * loads / loads[-1], dash=True),
 ]
-title = f"At a tenth of the load the GPU is {tenth:.0f} % busy: it can't say how full it is"
+title = f"The GPU is {tenth:.0f} % busy at a tenth of the load: it can't say how full it is"
 note = f"{by_formula}; one H100 SXM, chats; presence and load in % of those at {loads[-1]:g}/s"
 show(View(title, lines, note), Chart("requests arriving (per second)", "share (%)", y_range=(0, 105)))
 
@@ -548,8 +548,8 @@ note = f"{by_formula}; two hours around the peak; concurrency, target 5"
 show(View(title, lines, note), Chart("hour of the day", "replicas billed", y_range=(0, 17)))
 
 # %% [markdown] id="flapping-money"
-# Patience isn't free: replicas stand by, and the day costs a fifth more. But it also misses far less. To compare like
-# with like, let both buy the *same* promise, each with the target that it needs.
+# Patience isn't free: replicas stand by, and the day costs more. But it also misses less. To compare like with like,
+# let both spend the *same*, each with the target that it can afford.
 #
 # **Predict.** At equal money, who is late less often: the nervous fleet or the patient one?
 
@@ -673,7 +673,7 @@ slow = {
 # %% id="failures-figure"
 lines = [Line(name, minutes, seconds) for name, seconds in slow.items()]
 worst = [seconds.max() for seconds in slow.values()]
-title = f"One death: first tokens take up to {worst[0]:.0f} s with N replicas, {worst[1]:.1f} s with N + 1"
+title = f"One death: {worst[0]:.0f} s to the first token with N replicas, {worst[1]:.1f} s with N + 1"
 note = f"{by_formula}; one of the L4s dies at minute 10, a new one is up at minute 15 ({assumed()})"
 show(View(title, lines, note), Chart("minute", "first token, p95 of the minute (s)", y_scale="log"))
 
