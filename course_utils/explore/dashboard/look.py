@@ -113,8 +113,9 @@ body {{ background: {style.PAPER}; }}
 .course-grounds {{ overflow-wrap: anywhere; }}
 .course-stale {{ opacity: 0.45; }}
 .course-problem {{ color: {style.ERROR}; font-weight: 600; }}
-.course-page dl.course-tiles {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(132px, 1fr)); gap: 8px 16px;
-  margin: 12px 0 10px; padding: 10px 0; border-top: 2px solid {style.INK}; border-bottom: 1px solid {style.GRID}; }}
+.course-page dl.course-tiles {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(132px, 1fr));
+  gap: 8px 16px; margin: 12px 0 10px; padding: 10px 0;
+  border-top: 2px solid {style.INK}; border-bottom: 1px solid {style.GRID}; }}
 .course-page .course-tiles dt, .course-page .course-tiles dd {{ float: none; display: block; width: auto; }}
 .course-tiles dt {{ font-weight: 400; color: {style.QUIET}; font-size: {style.TICK_PX}px; }}
 .course-tiles dd {{ margin: 0; font-size: 21px; font-weight: 650; line-height: 1.25; }}
@@ -136,5 +137,6 @@ body {{ background: {style.PAPER}; }}
 @media (max-width: 900px) {{
   .course-page {{ padding: 4px 12px 32px; }}
   .course-columns {{ grid-template-columns: minmax(0, 1fr); }}
+  .course-waits td .course-quiet {{ white-space: normal; }}
 }}
 """
