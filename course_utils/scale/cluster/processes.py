@@ -5,17 +5,19 @@ A mark in the environment finds also those that have lost their parent, which a 
 
 import contextlib
 import os
+import secrets
 import time
 from collections.abc import Iterable, Iterator
 
 MARK = "COURSE_RAY_OWNER"
+_OF_THIS_PROCESS = secrets.token_hex(4)
+# Starts are known as seconds since 1970, and those move when the clock is set between two looks.
+_CLOCK_S = 5.0
 
 
 def owner_mark() -> str:
-    """Of this process: its number and its start, so that a later one of the same number isn't taken for it."""
-    import psutil
-
-    return _mark_of(psutil.Process())
+    """Of this process: its number, and letters that a later one of the same number hasn't."""
+    return f"{os.getpid()}-{_OF_THIS_PROCESS}"
 
 
 def marked(mark: str) -> list:
@@ -25,19 +27,19 @@ def marked(mark: str) -> list:
 
 def orphans() -> list:
     """Living processes whose owner is gone: what a session that crashed has left behind."""
+    return [process for process, mark in _all_marked() if not _has_owner(process, mark)]
+
+
+def _has_owner(process, mark: str) -> bool:
+    """Whether the owner lives: a process of that number which isn't younger than what it is said to have started."""
     import psutil
 
-    alive = {}
-
-    def is_alive(mark: str) -> bool:
-        if mark not in alive:
-            try:
-                alive[mark] = _mark_of(psutil.Process(int(mark.split("-")[0]))) == mark
-            except (psutil.Error, ValueError):
-                alive[mark] = False
-        return alive[mark]
-
-    return [process for process, mark in _all_marked() if not is_alive(mark)]
+    try:
+        owner = psutil.Process(int(mark.split("-")[0]))
+        is_running = owner.status() != psutil.STATUS_ZOMBIE
+        return is_running and owner.create_time() <= process.create_time() + _CLOCK_S
+    except (psutil.Error, ValueError):
+        return False
 
 
 def end(processes: Iterable, wait_s: float = 5.0) -> None:
@@ -77,7 +79,3 @@ def _all_marked() -> Iterator[tuple]:
         with contextlib.suppress(psutil.Error):
             if process.status() != psutil.STATUS_ZOMBIE:
                 yield process, mark
-
-
-def _mark_of(process) -> str:
-    return f"{process.pid}-{process.create_time():.2f}"

@@ -17,6 +17,7 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -121,13 +122,15 @@ def _started(ray, cpus: int | None, mark: str) -> Iterator[str]:
     os.environ[processes.MARK] = mark
 
     def stop() -> None:
-        atexit.unregister(stop)
+        if not folder.exists():  # done: at the exit, before Python closes a block that nobody left
+            return
         try:
             ray.shutdown()
         finally:
             processes.end(processes.await_end(mark, wait_s=3.0))
             os.environ.pop(processes.MARK, None)
             shutil.rmtree(folder, ignore_errors=True)
+            atexit.unregister(stop)  # last: a second interrupt in here, and the exit does it again
 
     atexit.register(stop)
     try:
@@ -187,15 +190,24 @@ def _fit_for_one_node() -> Iterator[None]:
     Log monitor, dashboard and the scaler of nodes stay out: a single node has no use for them, and they take 240 MB
     of a machine that has 2 GB, and seconds of its cores. So does the listener that prints a paragraph for each worker
     that is killed, as chapters do on purpose. And a node that has died is not waited for.
+    ValueError for a Ray that is made differently inside.
     """
-    from ray._private import node, services, worker
+    try:
+        from ray._private import node, services, worker
 
-    replaced = [(node.Node, f"start_{name}", _nothing) for name in ("log_monitor", "monitor", "api_server")]
-    replaced += [
-        (worker, "listen_error_messages", _nothing),
-        (services, "get_node", _while_alive(services.get_node)),
-    ]
-    kept = [(owner, name, getattr(owner, name)) for owner, name, _ in replaced]
+        replaced = [
+            (node.Node, f"start_{name}", _nothing) for name in ("log_monitor", "monitor", "api_server")
+        ]
+        replaced += [
+            (worker, "listen_error_messages", _nothing),
+            (services, "get_node", _while_alive(services.get_node)),
+        ]
+        kept = [(owner, name, getattr(owner, name)) for owner, name, _ in replaced]
+    except (ImportError, AttributeError) as error:
+        raise ValueError(
+            f"ray {version('ray')} is made differently inside than 2.60, which is needed here ({error}): "
+            'pip install "ray[serve]==2.60.0"'
+        ) from None
     for owner, name, function in replaced:
         setattr(owner, name, function)
     try:

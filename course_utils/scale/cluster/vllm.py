@@ -72,8 +72,8 @@ def vllm_serving(model: str, *, port: int = 0, wait_s: float = 600.0, **settings
             )
 
         def stop() -> None:
-            atexit.unregister(stop)
             _end_group(server)
+            atexit.unregister(stop)  # last: interrupted here, it is done again at the exit
 
         atexit.register(stop)
         try:
