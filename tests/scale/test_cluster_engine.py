@@ -152,6 +152,18 @@ def test_a_repeated_request_id_joins_the_first_and_is_computed_once():
     assert known == 1
 
 
+def test_another_request_under_a_known_id_gets_its_own_answer():
+    async def work(engine):
+        one, other = prompts(2)
+        return [
+            await answer(engine, request_id, prompt, 5)
+            for request_id, prompt in (("same", one), ("same", other), ("else", other))
+        ]
+
+    _, under_the_same, alone = run(EngineSettings(), work)
+    assert under_the_same == alone
+
+
 def test_a_reader_who_leaves_frees_the_row_and_may_come_back():
     async def work(engine):
         sequence = engine.submit("left", prompts(1)[0], Sampling(400, ignore_end=True))

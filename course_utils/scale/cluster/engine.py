@@ -101,13 +101,15 @@ class Engine:
         self.loop = asyncio.get_running_loop().create_task(self._run())
 
     def submit(self, request_id: str, prompt: np.ndarray, sampling: Sampling) -> Sequence:
-        """Stand in line. A request_id that is here already joins it: a retry costs nothing and counts once.
+        """Stand in line. The same request under an id that is here already joins it: a retry costs nothing and counts
+        once. Another request under that id is a new one.
 
         QueueFull where max_waiting stand there already. Outside the event loop's thread nothing may call this.
         """
         self._forget()
-        if request_id in self._known:
-            return self._known[request_id]
+        known = self._known.get(request_id)
+        if known and known.sampling == sampling and np.array_equal(known.prompt, prompt):
+            return known
         if len(self.waiting) >= self.settings.max_waiting and self._is_full():
             raise QueueFull(f"{len(self.waiting)} requests wait already")
         sequence = Sequence(prompt, sampling)

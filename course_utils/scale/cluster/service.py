@@ -235,6 +235,9 @@ def free_port(asked: int) -> int:
     """`asked`, where nobody has it; any free one for 0. ValueError for one that is taken."""
     check_range("port", asked, 0, 65_535)
     with socket.socket() as probe:
+        if os.name == "posix":
+            # A port of a service that has just ended is free, though its connections linger.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, asked))
         except OSError as error:
