@@ -19,8 +19,9 @@ from course_utils.scale.cluster import processes, runtime
 from course_utils.scale.cluster.app import DEPLOYMENT, build
 from course_utils.scale.cluster.engine import EngineSettings
 from course_utils.scale.cluster.runtime import ray_runtime
-from course_utils.scale.cluster.service import Scaling, serving
+from course_utils.scale.cluster.service import Scaling, free_port, serving
 from course_utils.scale.fleet import Retries
+from course_utils.scale.jobs import JobQueue, run_jobs
 from course_utils.scale.load import closed_loop, open_loop
 from course_utils.scale.traffic import Traffic
 
@@ -68,6 +69,35 @@ def test_the_service_scales_from_one_to_three_and_back(ray_here):
         down_s = scaled.await_replicas(1, wait_s=90)
         print(f"3 to 1 in {down_s:.1f} s after the load")
         assert {count for _, count in scaled.timeline} >= {1, 3}
+
+
+# --- jobs, before the service takes its share of the cores ---------------------------------------------------
+
+
+def test_ray_replaces_a_worker_that_is_killed_and_no_job_is_lost_or_counted_twice(ray_here, tmp_path):
+    queue = JobQueue(tmp_path / "jobs.sqlite", lease_s=1)
+    for number in range(20):
+        queue.put(f"job-{number}", number)
+    killed = []
+
+    def work(number):  # a function of a notebook travels to the workers by value, as this one does
+        time.sleep(0.15)
+        return number**2
+
+    def kill_a_worker():
+        while not (workers := queue.workers()):
+            time.sleep(0.02)
+        os.kill(workers[0], signal.SIGKILL)
+        killed.append(workers[0])
+
+    killer = threading.Thread(target=kill_a_worker)
+    killer.start()
+    counts = run_jobs(queue, work, workers=2)
+    killer.join()
+    assert len(killed) == 1
+    assert queue.results() == {f"job-{number}": number**2 for number in range(20)}
+    assert (counts.done, counts.open, counts.dead) == (20, 0, 0)
+    assert counts.deliveries == 21, "the job of the one that was killed was delivered again"
 
 
 # --- the endpoint -------------------------------------------------------------------------------------------
@@ -164,26 +194,40 @@ def test_kubernetes_builds_the_same_application_from_a_configuration():
 
 # --- start and end ------------------------------------------------------------------------------------------
 
+# Served twice: the first block is interrupted, the second is never left.
 SCRIPT = """
-import sys, time
+import os, sys, time
 from pathlib import Path
-from course_utils.scale.cluster import processes, runtime, serving
+from course_utils.scale.cluster import processes, ray_runtime, runtime, serving
 runtime.SHARED_MEMORY = Path("/nowhere")
+mark = processes.owner_mark()
 try:
     with serving() as service:
-        print(processes.owner_mark(), service.url, service.complete("a", 1) and "up", flush=True)
+        print(mark, service.url, service.complete("a", 1) and "up", flush=True)
         time.sleep(300)
-finally:
-    print("left", len(processes.marked(processes.owner_mark())), flush=True)
+except KeyboardInterrupt:
+    folders = list(runtime._base().glob(f"course-ray-{os.getpid()}-*"))
+    print("left", len(processes.marked(mark)), len(folders), flush=True)
+block = ray_runtime()
+print("again", len(block.__enter__().processes()), flush=True)
+sys.stdin.readline()
 """
 
 
-def started(script):
-    child = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
-    mark, url, up = child.stdout.readline().split()
-    assert up == "up"
-    assert processes.marked(mark)
-    return child, mark, int(url.rsplit(":", 1)[1])
+@pytest.fixture
+def session():
+    """A process that serves, its mark, and the port of its endpoint; killed at the end if it still lives."""
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        [sys.executable, "-c", SCRIPT], stdin=pipe, stdout=pipe, stderr=pipe, text=True
+    ) as child:
+        try:
+            mark, url, up = child.stdout.readline().split()
+            assert up == "up"
+            yield child, mark, int(url.rsplit(":", 1)[1])
+        finally:
+            child.kill()
+    runtime.clear_leftovers()
 
 
 def is_open(port):
@@ -191,24 +235,89 @@ def is_open(port):
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def test_an_interrupt_ends_processes_and_ports_also_where_there_is_no_shared_memory():
-    child, mark, port = started(SCRIPT)
+def folders_of(child):
+    return list(runtime._base().glob(f"course-ray-{child.pid}-*"))
+
+
+def test_an_interrupt_and_an_exit_without_the_end_of_the_block_leave_nothing_also_without_shared_memory(
+    session,
+):
+    child, mark, port = session
     assert is_open(port)
+    assert processes.marked(mark)
     child.send_signal(signal.SIGINT)
-    output, _ = child.communicate(timeout=60)
-    assert output.strip() == "left 0"
-    assert processes.marked(mark) == []
+    assert child.stdout.readline() == "left 0 0\n"
     assert not is_open(port)
+    word, count = child.stdout.readline().split()
+    assert word == "again"
+    assert int(count) > 0
+    child.stdin.close()  # the script ends, its second block doesn't
+    child.wait(timeout=60)
+    assert "Traceback" not in child.stderr.read()
+    assert processes.marked(mark) == []
+    assert folders_of(child) == []
 
 
-def test_what_a_killed_session_leaves_is_gone_at_the_latest_when_another_starts():
-    child, mark, port = started(SCRIPT)
+def test_what_a_killed_session_leaves_is_gone_at_the_latest_when_another_starts(session):
+    child, mark, port = session
     os.kill(child.pid, signal.SIGKILL)
-    child.communicate()
+    child.wait()
     runtime.clear_leftovers()
     assert processes.marked(mark) == []
     assert not is_open(port)
-    assert not list(runtime._base().glob(f"course-ray-{child.pid}-*"))
+    assert folders_of(child) == []
+
+
+IDLE = [sys.executable, "-c", "import time; time.sleep(60)"]
+
+
+@pytest.fixture
+def child_of():
+    """Starts an idle process that carries a mark."""
+    children = []
+
+    def start(mark):
+        children.append(subprocess.Popen(IDLE, env={**os.environ, processes.MARK: mark}))
+        return children[-1].pid
+
+    yield start
+    for child in children:
+        child.kill()
+        child.wait()
+
+
+def test_only_what_has_no_living_owner_is_an_orphan(child_of):
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    ours, theirs, nameless = (
+        child_of(mark) for mark in (processes.owner_mark(), f"{gone.pid}-x", "no owner")
+    )
+    found = {process.pid for process in processes.orphans()}
+    assert found & {ours, theirs, nameless} == {theirs, nameless}
+
+
+@pytest.mark.parametrize(("hours", "is_orphan"), [(0, False), (1, True)])
+def test_a_younger_process_of_the_owners_number_is_not_the_owner(child_of, monkeypatch, hours, is_orphan):
+    """The owner has died, and the machine has given its number to somebody who came an hour later."""
+    real = psutil.Process.create_time
+    later_s = {os.getpid(): 3600 * hours}
+    monkeypatch.setattr(psutil.Process, "create_time", lambda self: real(self) + later_s.get(self.pid, 0))
+    pid = child_of(f"{os.getpid()}-another")
+    assert (pid in {process.pid for process in processes.orphans()}) == is_orphan
+
+
+def test_the_mark_stays_the_same_when_the_clock_is_set(monkeypatch):
+    mark = processes.owner_mark()
+    monkeypatch.setattr(psutil.Process, "create_time", lambda self: 0.0)
+    assert processes.owner_mark() == mark
+
+
+def test_a_ray_that_is_made_differently_inside_is_refused_before_it_starts(monkeypatch):
+    from ray._private import services
+
+    monkeypatch.delattr(services, "get_node")
+    with pytest.raises(ValueError, match=r"get_node.*pip install"), runtime._fit_for_one_node():
+        pass
 
 
 def test_two_services_in_one_process_are_refused(service):
@@ -223,6 +332,20 @@ def test_a_port_that_is_taken_is_refused_before_anything_starts():
         port = other.getsockname()[1]
         with pytest.raises(ValueError, match=f"port={port}: another program has it"), serving(port=port):
             pass
+
+
+def test_a_port_whose_last_connections_linger_is_free():
+    """As for a minute after a service has ended: the next one may have the same port."""
+    with socket.socket() as server:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        port = server.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            accepted, _ = server.accept()
+            accepted.close()  # who closes first keeps the port in TIME_WAIT
+            assert client.recv(1) == b""
+    assert free_port(port) == port
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path):

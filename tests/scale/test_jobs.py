@@ -1,5 +1,6 @@
 """Delivered at least once, counted once: leases, keys, dead jobs, and workers that are killed for real."""
 
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -9,7 +10,7 @@ from queue import Full
 
 import pytest
 
-from course_utils.scale.jobs import Job, JobQueue, run_jobs, work_off
+from course_utils.scale.jobs import Job, JobQueue, work_off
 
 
 @pytest.fixture
@@ -124,6 +125,63 @@ def test_a_job_that_fails_each_time_is_put_aside_and_the_others_are_done(queue):
     assert "job-2" not in queue.results()
 
 
+def test_a_result_that_json_does_not_hold_fails_its_job_and_not_its_worker(queue):
+    fill(queue, 3)
+    assert work_off(queue, lambda content: {2} if content["number"] == 1 else square(content)) == 2
+    assert "set is not JSON serializable" in queue.dead()["job-1"]
+    assert queue.results() == {"job-0": 0, "job-2": 4}
+
+
+def test_who_finishes_after_the_job_was_put_aside_has_done_it_all_the_same(queue):
+    fill(queue, 1)
+    for _ in range(queue.most_deliveries):
+        slow = queue.lease()
+        time.sleep(0.35)
+    assert queue.lease() is None
+    assert queue.write_result(slow, 0)
+    assert queue.acknowledge(slow)
+    assert queue.dead() == {}
+    assert queue.counts().done == 1
+
+
+def test_a_clock_set_back_makes_a_lease_last_longer_and_one_set_forward_ends_it(queue, monkeypatch):
+    real = time.time
+    fill(queue, 1)
+    first = queue.lease()
+    monkeypatch.setattr(time, "time", lambda: real() - 3600)
+    assert queue.lease() is None
+    monkeypatch.setattr(time, "time", lambda: real() + 3600)
+    second = queue.lease()
+    assert [queue.write_result(job, job.delivery) for job in (second, first)] == [True, False]
+    assert [queue.acknowledge(job) for job in (second, first)] == [True, False]
+    assert queue.results() == {"job-0": 2}
+
+
+def test_a_worker_in_another_folder_finds_the_queue(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    queue = JobQueue("jobs.sqlite")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert queue.put("a", {"number": 3})
+    assert work_off(queue, square) == 1
+
+
+def test_several_who_put_at_once_never_exceed_the_bound(tmp_path):
+    queue = JobQueue(tmp_path / "jobs.sqlite", bound=5)
+
+    def put_ten(name):
+        for number in range(10):
+            with contextlib.suppress(Full):
+                queue.put(f"{name}-{number}", None)
+
+    crew = [threading.Thread(target=put_ten, args=(name,)) for name in "abc"]
+    for one in crew:
+        one.start()
+    for one in crew:
+        one.join()
+    assert queue.counts().waiting == 5
+
+
 def test_a_job_that_kills_its_workers_is_put_aside_too(queue):
     fill(queue, 1)
     for _ in range(queue.most_deliveries):
@@ -182,22 +240,3 @@ def test_plain_processes_share_a_queue_and_one_that_is_killed_loses_nothing(queu
     assert queue.results() == squares(12)
     assert queue.counts().deliveries == 13, "one was delivered again"
     assert [worker.exitcode for worker in crew if worker.pid in killed] == [-signal.SIGKILL]
-
-
-def test_ray_replaces_a_worker_that_is_killed_and_nothing_is_lost_or_counted_twice(tmp_path):
-    queue = JobQueue(tmp_path / "jobs.sqlite", lease_s=1)
-    fill(queue, 20)
-    killed = []
-
-    def work(content):  # a function of a notebook travels to the workers by value, as this one does
-        time.sleep(0.15)
-        return content["number"] ** 2
-
-    killer = threading.Thread(target=kill_a_worker, args=(queue, killed))
-    killer.start()
-    counts = run_jobs(queue, work, workers=2)
-    killer.join()
-    assert len(killed) == 1
-    assert queue.results() == squares(20)
-    assert (counts.done, counts.open, counts.dead) == (20, 0, 0)
-    assert counts.deliveries == 21
