@@ -150,7 +150,7 @@ def blis_open_loop(folder: Path, name: str = "blis_vllm_h100_openloop") -> pd.Da
     nine tenths is assumed: with none, TTFT and TPOT would contradict each other as the rate grows.
 
     Output tokens are half of the chunks that the client counted. The table's own `osl_mean` tokenizes the text anew,
-    and for Llama-2-7B gives 194 where the engine made 248: all models got as many chunks, and all requests took as long.
+    and for Llama-2-7B gives 194 where the engine made 248: all models got as many chunks, all requests took as long.
     """
     raw = read_table(folder, name)
     raw = raw[raw.stage != "summary"]
