@@ -22,7 +22,7 @@ class _Note(event.Listener):
 
     def on_start(self, event):
         if event.data["dispatcher"] is run:
-            print("compiling the simulator, once: some 10 s …", file=sys.stderr, flush=True)
+            print("compiling the simulator, once: 10 to 20 s …", file=sys.stderr, flush=True)
 
     def on_end(self, event):
         pass

@@ -30,7 +30,7 @@ from course_utils.scale.simulation.requests import (
 )
 from course_utils.scale.simulation.route import FIRST_INFORMED, pick
 from course_utils.scale.simulation.scaling import tick
-from course_utils.scale.simulation.steps import advance
+from course_utils.scale.simulation.steps import advance, cross_boundary
 from course_utils.scale.simulation.waiting import first_waiting, leave_queue
 
 CHANGE, KILLED, MARKET, ARRIVAL, RETRY, WAIT_LIMIT, TIMEOUT, TICK, SAMPLE = np.arange(9)
@@ -140,7 +140,7 @@ def advance_all(sim, until_s):
                 first, first_s = r, sim.replicas[r].boundary_s
         if first == NONE:
             return
-        advance(sim, first, np.nextafter(first_s, np.inf))
+        cross_boundary(sim, first)
     for r in range(gateway):
         advance(sim, r, until_s)
 

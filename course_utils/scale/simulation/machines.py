@@ -1,5 +1,7 @@
 """Machines come and go: launch, ready, drained, dead. Each is billed from its launch to its end."""
 
+import math
+
 import numpy as np
 
 from course_utils.scale.simulation.chance import LIFE, uniform
@@ -20,7 +22,7 @@ def launch(sim, now_s, ready_s):
     replica.busy_s = 0.0
     replica.ready_s, replica.dies_s = ready_s, np.inf
     if settings.mean_life_s < np.inf:
-        replica.dies_s = ready_s - settings.mean_life_s * np.log1p(
+        replica.dies_s = ready_s - settings.mean_life_s * math.log1p(
             -uniform(settings.seed, LIFE, tally.machines, NOTHING)
         )
     replica.free, replica.cached = settings.blocks, 0

@@ -5,12 +5,11 @@ import numpy as np
 from course_utils.scale.simulation.chance import BACKOFF, uniform
 from course_utils.scale.simulation.jit import jit
 from course_utils.scale.simulation.machines import adjust, end_machine
-from course_utils.scale.simulation.queues import AFTER, FIRST, heap_push, push_last
+from course_utils.scale.simulation.queues import heap_push, push_last
 from course_utils.scale.simulation.records import (
     AWAY,
     DRAINING,
     FAILED,
-    NONE,
     SHED,
     STARTING,
     WAITING,
@@ -122,33 +121,22 @@ def limit_reached(sim, i, now_s, how):
 def kill(sim, r, now_s):
     """A machine is lost with all that is on it: what ran, in order of admission, and then what waited."""
     replica, tally, settings = sim.replicas[r], sim.tally[0], sim.settings[0]
-    lost = np.empty(replica.running + replica.waiting, np.int64)
-    for seat in range(replica.running):
-        lost[seat] = sim.seats[r, seat].request
-    count = replica.running
-    for which in range((r + 1) * settings.levels - 1, r * settings.levels - 1, -1):
-        i = sim.list_ends[which, FIRST]
-        while i != NONE:
-            lost[count] = i
-            count += 1
-            i = sim.queue_links[i, AFTER]
     if replica.stepping == 1:
         replica.busy_s += now_s - (replica.boundary_s - replica.step_s)
-    for at in range(count):
-        withdraw(sim, lost[at])
+    while replica.running + replica.waiting > 0:
+        move(sim, sim.seats[r, 0].request if replica.running > 0 else first_waiting(sim, r), now_s)
     if replica.state == STARTING:
         tally.starting -= 1
     if replica.state != DRAINING and settings.replaced == 0:
         tally.wanted = max(tally.wanted - 1, 0)
     end_machine(sim, r, now_s)
     adjust(sim, now_s)
-    for at in range(count):
-        move(sim, lost[at], now_s)
 
 
 @jit
 def move(sim, i, now_s):
     """What was lost starts over elsewhere, past all limits of queues, unless it has been moved often enough."""
+    withdraw(sim, i)
     q = sim.requests[i]
     q.moves += 1
     q.generated = 0

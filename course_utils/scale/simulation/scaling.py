@@ -1,6 +1,6 @@
 """The autoscaler's look at the fleet."""
 
-import numpy as np
+import math
 
 from course_utils.scale.autoscaling import RULES
 from course_utils.scale.simulation.jit import jit
@@ -37,15 +37,15 @@ def rule_asks(sim, now_s):
         waiting += sim.replicas[place].waiting
         running += sim.replicas[place].running
     if settings.rule == CONCURRENCY:
-        asked = np.ceil((waiting + running) / settings.target)
+        asked = math.ceil((waiting + running) / settings.target)
     elif settings.rule == QUEUE:
-        asked = np.ceil(waiting / settings.target)
+        asked = math.ceil(waiting / settings.target)
     elif settings.rule == TTFT:
         asked = ttft_asks(sim, now_s)
     else:
         rate = tally.rate_level + tally.rate_trend * settings.lead_intervals
-        asked = np.ceil(max(rate, 0.0) / settings.target)
-    return max(min(asked, float(settings.most)), 1.0 if waiting + running > 0 else 0.0)
+        asked = math.ceil(max(rate, 0.0) / settings.target)
+    return max(min(asked, settings.most), int(waiting + running > 0))
 
 
 @jit
@@ -56,8 +56,8 @@ def ttft_asks(sim, now_s):
         i = first_waiting(sim, place)
         late |= i != NONE and now_s - sim.requests[i].arrived_s > settings.target
     if late:
-        return tally.wanted + max(1.0, np.ceil(tally.wanted * 0.1))
-    return float(tally.wanted - (tally.late_tokens == 0))
+        return tally.wanted + max(1, math.ceil(tally.wanted * 0.1))
+    return tally.wanted - int(tally.late_tokens == 0)
 
 
 @jit
