@@ -122,12 +122,9 @@ class Twin:
             if self.happened(kind, what):
                 self.assign()
                 self.give_up()
-        for replica in filter(None, self.places):
-            row = self.machines[replica.machine]
-            row.ended_s, row.busy_s = (
-                max(max(q.ended_s for q in self.requests), row.launched_s),
-                replica.busy_s,
-            )
+        self.now = max(q.ended_s for q in self.requests)
+        for replica in self.billed():
+            self.end_machine(replica)
         return self
 
     def at(self, time_s, kind, tie, what):
@@ -193,6 +190,8 @@ class Twin:
     def end_machine(self, replica):
         row = self.machines[replica.machine]
         row.ended_s, row.busy_s = self.now, replica.busy_s
+        if replica.step_s is not None:
+            row.busy_s -= max(replica.boundary_s - self.now, 0)
         self.places[replica.place] = None
 
     def adjust(self):
@@ -213,14 +212,12 @@ class Twin:
     def kill(self, replica):
         highest_first = sorted(replica.waiting, key=lambda q: -q.priority)
         lost = [*replica.running, *highest_first]
-        if replica.step_s is not None:
-            replica.busy_s += self.now - (replica.boundary_s - replica.step_s)
         if replica.state != "draining" and not self.fleet.failures.replaced:
             self.wanted = max(self.wanted - 1, 0)
         for q in lost:
             self.withdraw(q)
-        replica.state, replica.boundary_s = "gone", None
         self.end_machine(replica)
+        replica.state, replica.boundary_s = "gone", None
         self.adjust()
         for q in lost:
             q.moves += 1
@@ -395,8 +392,6 @@ class Twin:
         self.begin_step(replica)
 
     def end_step(self, replica):
-        self.steps += 1
-        replica.busy_s += replica.step_s
         for q in [q for q in replica.running if q.decoding]:
             q.generated += 1
             self.answer_tokens += 1
@@ -467,6 +462,8 @@ class Twin:
             + times.sequence_s * len(replica.running)
             + times.attention_s_per_pair * pairs
         )
+        self.steps += 1
+        replica.busy_s += replica.step_s
         self.set_boundary(replica, self.now + replica.step_s)
 
     def chunk(self, q, budget, pairs):

@@ -8,7 +8,7 @@ import numpy as np
 
 from course_utils.scale.simulation.chance import KILL, uniform
 from course_utils.scale.simulation.jit import jit
-from course_utils.scale.simulation.machines import adjust, launch, make_ready
+from course_utils.scale.simulation.machines import adjust, close_bill, launch, make_ready
 from course_utils.scale.simulation.queues import FIRST, heap_pop
 from course_utils.scale.simulation.records import (
     EMPTY,
@@ -85,11 +85,9 @@ def entry(digest: str):
                 wake_all(sim, now_s)
             if tally.billed == 0 and replicas[gateway].waiting > 0:
                 give_up(sim, now_s)
-        for r in range(len(sim.replicas) - 1):
-            if sim.replicas[r].state != EMPTY:
-                machine = sim.machines[sim.replicas[r].machine]
-                machine.ended_s = max(tally.last_s, machine.launched_s)
-                machine.busy_s = sim.replicas[r].busy_s
+        for r in range(gateway):
+            if replicas[r].state != EMPTY:
+                close_bill(sim, r, tally.last_s)
 
     return run
 

@@ -19,7 +19,7 @@ def launch(sim, now_s, ready_s):
         r += 1
     replica = sim.replicas[r]
     replica.state, replica.machine = STARTING, tally.machines
-    replica.busy_s = 0.0
+    replica.busy_s, replica.until_s = 0.0, 0.0
     replica.ready_s, replica.dies_s = ready_s, np.inf
     if settings.mean_life_s < np.inf:
         replica.dies_s = ready_s - settings.mean_life_s * math.log1p(
@@ -61,12 +61,20 @@ def drain(sim, r, now_s):
 def end_machine(sim, r, now_s):
     """The bill ends. Whatever was on it is somewhere else by now, but for its cached prefixes, which are lost."""
     replica = sim.replicas[r]
-    machine = sim.machines[replica.machine]
-    machine.ended_s, machine.busy_s = now_s, replica.busy_s
+    close_bill(sim, r, now_s)
     forget_prefixes(sim, r)
     replica.state, replica.boundary_s, replica.stepping = EMPTY, np.inf, 0
     sim.tally[0].billed -= 1
     note_changes(sim)
+
+
+@jit
+def close_bill(sim, r, now_s):
+    """What is left of a step under way isn't done."""
+    replica = sim.replicas[r]
+    machine = sim.machines[replica.machine]
+    machine.ended_s = now_s
+    machine.busy_s = replica.busy_s - max(replica.until_s - now_s, 0.0)
 
 
 @jit

@@ -56,7 +56,8 @@ REPLICA = np.dtype(
         ("step_s", "f8"),  # seconds of the step under way
         ("ready_s", "f8"),
         ("dies_s", "f8"),
-        ("busy_s", "f8"),
+        ("busy_s", "f8"),  # sum of its steps, the one under way included
+        ("until_s", "f8"),  # end of the last step begun
         ("offsets", "i8"),  # sum over the requests that decode
         ("steps", "i8"),  # done
         ("next_end", "i8"),  # no request that decodes is done before this step

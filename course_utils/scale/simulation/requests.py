@@ -121,8 +121,6 @@ def limit_reached(sim, i, now_s, how):
 def kill(sim, r, now_s):
     """A machine is lost with all that is on it: what ran, in order of admission, and then what waited."""
     replica, tally, settings = sim.replicas[r], sim.tally[0], sim.settings[0]
-    if replica.stepping == 1:
-        replica.busy_s += now_s - (replica.boundary_s - replica.step_s)
     while replica.running + replica.waiting > 0:
         move(sim, sim.seats[r, 0].request if replica.running > 0 else first_waiting(sim, r), now_s)
     if replica.state == STARTING:

@@ -88,12 +88,12 @@ def cruise(sim, r, until_s):
             bin_ = gap_bin(step_s)
             counted, bin_end_s = 0, GAP_EDGES_S[bin_ + 1]
         counted += running
-        busy_s += step_s
         steps += 1
         free -= needed[slot]
         slot = slot - 1 if slot > 0 else size - 1
         step_s = step_seconds(sim, running, NOTHING, replica.offsets + steps * running, running, 0.0)
         boundary_s += step_s
+        busy_s += step_s
     sim.gaps[bin_] += counted
     tally = sim.tally[0]
     tally.steps += steps - first_step
@@ -101,6 +101,7 @@ def cruise(sim, r, until_s):
     tally.blocks_taken += first_free - free
     replica.steps, replica.free = steps, free
     replica.boundary_s, replica.step_s, replica.busy_s = boundary_s, step_s, busy_s
+    replica.until_s = boundary_s
     replica.lowest = min(replica.lowest, free + replica.cached)
 
 
@@ -129,8 +130,6 @@ def end_step(sim, r):
     replica, tally = sim.replicas[r], sim.tally[0]
     replica.stepping = 0
     replica.steps += 1
-    replica.busy_s += replica.step_s
-    tally.steps += 1
     tally.answer_tokens += replica.decoding
     if replica.decoding > 0:
         sim.gaps[gap_bin(replica.step_s)] += replica.decoding
@@ -249,6 +248,9 @@ def begin_step(sim, r):
     replica.stepping = 1
     replica.step_s = step_seconds(sim, decoding, prompt_tokens, context, replica.running, pairs)
     replica.boundary_s += replica.step_s
+    replica.until_s = replica.boundary_s
+    replica.busy_s += replica.step_s
+    tally.steps += 1
 
 
 @jit
