@@ -9,7 +9,7 @@ from nbval.plugin import IPyNbFile
 from course_utils.authoring.house import House
 from course_utils.authoring.run import run_chapters
 
-CELL_TIMEOUT_S = 120
+CELL_TIMEOUT_S = 300  # as `course run`
 
 
 def pytest_collect_file(file_path, parent):
