@@ -8,6 +8,7 @@ and every Python of the course can have together.
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -32,7 +33,11 @@ COLAB_PACKAGES = [
     "numba==0.61.2",
     "pandas==2.2.3",
     "scipy==1.16.3",
+    "joblib==1.5.3",
     "pooch==1.9.0",
+    "aiohttp==3.13.2",
+    "msgpack==1.1.2",
+    "protobuf==5.29.5",
     "psutil==5.9.5",
     "typer==0.20.0",
     "rich==13.9.4",
@@ -82,6 +87,8 @@ def bare_colab(colab):
     of_chapters = {name for one in read_masters(ROOT / "notebooks" / "src") for name in one.course.colab}
     ours = ["course-utils", *COLAB_EXTRAS, *sorted(of_chapters)]
     subprocess.run([colab, "-m", "pip", "uninstall", "-q", "-y", *ours], check=True)
+    for left in VENV.glob("lib/*/site-packages/course_utils"):  # what numba compiled beside our files
+        shutil.rmtree(left)
     return colab
 
 
