@@ -88,6 +88,7 @@ def run_chapters(
         notebook = nbformat.reads(built.student if student else built.instructor, as_version=4)
         with environment(COURSE_FRONTEND=frontend):
             run = execute(notebook, wanted[built.name].course, built.name, str(house.student), progress)
+        notebook.metadata["frontend"] = frontend or "lab"
         write_whole(folder / f"{built.name}.ipynb", nbformat.writes(notebook).rstrip("\n") + "\n")
         yield run
 

@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -63,14 +63,12 @@ def executed(house: House, chapter: Built) -> Any | None:
         return None
     ran, now = nbformat.read(path, as_version=4), nbformat.reads(chapter.instructor, as_version=4)
     same = [(cell.id, cell.source) for cell in ran.cells] == [(cell.id, cell.source) for cell in now.cells]
-    live = any("application/vnd.jupyter.widget-view+json" in data for data in _outputs(ran))
-    return ran if same and not live else None
+    return ran if same and ran.metadata.get("frontend") == "static" else None
 
 
-def _outputs(notebook: Any) -> Iterator[dict]:
-    for cell in notebook.cells:
-        for output in cell.get("outputs", []):
-            yield output.get("data", {})
+def _shown(outputs: list) -> list:
+    """Outputs that mean something without a kernel: no progress bars."""
+    return [one for one in outputs if "application/vnd.jupyter.widget-view+json" not in one.get("data", {})]
 
 
 def stage(house: House, chapters: tuple[Built, ...], source: Path) -> None:
@@ -123,7 +121,7 @@ def page(house: House, chapter: Built) -> Any:
     notebook, ran = nbformat.reads(chapter.student, as_version=4), executed(house, chapter)
     if ran is None:
         raise ValueError(f"{chapter.name} has no run that fits it: `course run` it with --frontend static")
-    outputs = {cell.id: cell.get("outputs", []) for cell in ran.cells}
+    outputs = {cell.id: _shown(cell.get("outputs", [])) for cell in ran.cells}
     repository = house.repository()
     for cell in notebook.cells:
         if cell.id == "course-badges":

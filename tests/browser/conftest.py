@@ -342,9 +342,10 @@ class Notebook:
             self.page.context.close()
 
 
-@pytest.fixture(scope="session")
+# Not for the whole session: while its browser is open, no other test can run an event loop of its own.
+@pytest.fixture(scope="module")
 def jupyter_lab() -> Iterator[JupyterLab]:
-    """One server and one browser for all tests."""
+    """One server and one browser for a file's tests."""
     try:
         chromium_path()
     except RuntimeError as problem:
