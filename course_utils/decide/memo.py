@@ -4,8 +4,6 @@ Markdown or HTML, made from a `Comparison` and the reader's inputs; nothing is w
 Taught in: chapter 11, section 7.
 """
 
-import os
-import tempfile
 from dataclasses import dataclass
 from datetime import date
 from html import escape
@@ -14,6 +12,7 @@ from pathlib import Path
 from course_utils.decide.inputs import Inputs
 from course_utils.decide.sensitivity import Tipping
 from course_utils.decide.tco import BreakEvenBand, Comparison
+from course_utils.measure.recorded import write_whole
 
 _STYLE = """
 @page { size: A4; margin: 16mm }
@@ -74,15 +73,7 @@ class Memo:
         path = Path(path)
         if path.suffix not in (".html", ".md"):
             raise ValueError(f"path={str(path)!r}: a name that ends in .html or .md is needed")
-        text = self.html if path.suffix == ".html" else self.markdown
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
+        write_whole(path, self.html if path.suffix == ".html" else self.markdown)
         return path
 
 

@@ -5,13 +5,13 @@ whatever the function had made of its hidden arguments.
 """
 
 import html
-import os
 from pathlib import Path
 
 from course_utils.grading.checks import worth
 from course_utils.grading.feedback import call_with, number
 from course_utils.grading.labs import Lab, example_of
 from course_utils.grading.marks import BLANK, MISSING, RIGHT, WRITTEN, Graded, QuestionMark
+from course_utils.measure.recorded import write_whole
 
 _STYLE = """\
 body{font:16px/1.5 system-ui,sans-serif;max-width:46rem;margin:2rem auto;padding:0 1rem;color:#1f2328;background:#fff}
@@ -24,9 +24,7 @@ def write_feedback(folder: Path, graded: Graded, lab: Lab) -> Path:
     """Write a student's page into `folder`, whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{graded.student}.html"
-    temporary = path.with_name(f".{path.name}.new")
-    temporary.write_text(feedback_page(graded, lab), encoding="utf-8")
-    os.replace(temporary, path)
+    write_whole(path, feedback_page(graded, lab))
     return path
 
 
