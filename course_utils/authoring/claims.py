@@ -229,6 +229,21 @@ def queues() -> Iterator[Claim]:
         )
 
 
+def scaling_out() -> Iterator[Claim]:
+    """The real cluster at its lowest and its highest rate, and the simulator fed with the steps measured there."""
+    record = recording("cluster_curve")
+    points = sorted(record.rows[0]["points"], key=lambda row: row["rate_per_s"])
+    for point in (points[0], points[-1]):
+        yield Claim(
+            10,
+            f"median time of an answer, two real replicas on Ray, {point['rate_per_s']:.0f} requests/s",
+            "s",
+            f"simulated with step times measured there; {record.label}",
+            predicted=median(point["simulated_e2e_s"]),
+            measured=median(point["measured_e2e_s"]),
+        )
+
+
 def _published(model: str, method: str, bits: int, sequence_tokens: int) -> tuple[float, str]:
     """Published perplexity in % of the same model's in 16 bits at the same length, and who says so."""
     import pandas as pd
@@ -249,4 +264,5 @@ SOURCES: tuple[Callable[[], Iterator[Claim]], ...] = (
     kv_cache,
     caching,
     queues,
+    scaling_out,
 )
