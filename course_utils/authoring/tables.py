@@ -1,5 +1,6 @@
 """The tables and the progress bar that `course` prints for people."""
 
+import heapq
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -10,19 +11,23 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from course_utils.authoring import recordings
-from course_utils.authoring.run import Run
+from course_utils.authoring.run import Run, whole
 from course_utils.measure.recorded import recording
 
+SLOWEST_CELLS = 8
 _STYLES = {"ok": "green", "slow": "yellow"}
 
 
 def run_table(runs: Sequence[Run]) -> None:
-    """Chapter by chapter: seconds and peak memory beside the budget, and the slowest cell."""
+    """Chapter by chapter: seconds and peak memory beside the budget; then their sum, and the slowest cells of all."""
     table = Table()
     for name in ("chapter", "seconds", "budget s", "peak MB", "budget MB", "tier", "slowest cell", "verdict"):
         number = name.endswith((" s", "MB", "seconds"))
         table.add_column(name, justify="right" if number else "left", no_wrap=name in ("chapter", "verdict"))
-    for one in runs:
+    total = whole(runs)
+    for one in [*runs, total] if len(runs) > 1 else runs:
+        if one is total:
+            table.add_section()
         table.add_row(
             one.chapter,
             f"{one.seconds:.1f}",
@@ -30,10 +35,16 @@ def run_table(runs: Sequence[Run]) -> None:
             f"{one.peak_mb:.0f}",
             f"{one.memory_mb_budget}",
             one.tier,
-            f"{one.slowest_cell} ({one.slowest_s:.1f} s)",
+            "" if one is total else _cell(one, one.slowest_cell),
             f"[{_STYLES.get(one.verdict, 'bold red')}]{one.verdict}[/]",
         )
     console().print(table)
+    slowest = heapq.nlargest(SLOWEST_CELLS, total.cell_seconds, key=total.cell_seconds.__getitem__)
+    console().print("Slowest cells: " + ", ".join(_cell(total, name) for name in slowest))
+
+
+def _cell(run: Run, name: str) -> str:
+    return f"{name} ({run.cell_seconds.get(name, 0.0):.1f} s)"
 
 
 def audit_table(findings: Sequence[Any]) -> None:

@@ -13,7 +13,8 @@ import pytest
 from nbgrader.utils import determine_grade
 
 from course_utils.authoring.memory import PeakMemory
-from course_utils.authoring.run import Run, run_chapters
+from course_utils.authoring.run import COURSE_SECONDS, Run, run_chapters, whole
+from course_utils.authoring.tables import run_table
 
 
 def answered(house, function):
@@ -113,10 +114,25 @@ def test_frontend_is_set_for_the_kernel_only_when_asked(house, change, monkeypat
     ],
 )
 def test_memory_fails_over_budget_and_time_over_three_budgets(seconds, peak_mb, error, verdict):
-    run = Run("00_x", seconds, 10, peak_mb, 100, "cpu", "cell", 1.0, error)
+    run = Run("00_x", seconds, 10, peak_mb, 100, "cpu", {"cell": 1.0}, error)
     assert run.verdict == verdict
     assert run.failed == (verdict not in ("ok", "slow"))
     assert json.loads(json.dumps(run.as_dict()))["verdict"] == verdict
+
+
+def test_the_whole_course_is_one_run_with_a_budget_of_its_own(capsys):
+    first = Run("00_x", 40.0, 60, 500, 700, "cpu", {"a": 30.0, "b": 9.0})
+    second = Run("01_y", 50.0, 80, 900, 1000, "cpu", {"a": 41.5})
+    both = whole([first, second])
+    assert (both.seconds, both.seconds_budget, both.peak_mb, both.memory_mb_budget) == (90.0, 140, 900, 1000)
+    assert both.slowest_cell == "01 a"
+    assert whole([first] * 20).seconds_budget == COURSE_SECONDS
+    assert whole([first, Run("02_z", 1.0, 60, 1, 1, "cpu", {}, "02_z, cell c: KeyError")]).verdict == "error"
+
+    run_table([first, second])
+    *_, total, _, slowest = capsys.readouterr().out.splitlines()
+    assert [word in total for word in ("2 chapters", "90.0", "140", "900", "ok")] == [True] * 5
+    assert slowest == "Slowest cells: 01 a (41.5 s), 00 a (30.0 s), 00 b (9.0 s)"
 
 
 @pytest.mark.parametrize("chapter", ["98", "98_tiny", "98_tiny.ipynb"])

@@ -22,7 +22,7 @@ def outputs(notebook):
 def test_chapter_runs_within_its_budget(chapter, executed):
     run, _ = executed(chapter)
     took = f"{run.seconds:.1f} s of {run.seconds_budget}, {run.peak_mb:.0f} MB of {run.memory_mb_budget}"
-    print(f"{chapter}: {took}, slowest cell {run.slowest_cell} ({run.slowest_s:.1f} s)")
+    print(f"{chapter}: {took}, slowest cell {run.slowest_cell}")
     assert not run.failed, f"{run.verdict}: {run.error or run}"
 
 
