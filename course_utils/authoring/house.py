@@ -1,10 +1,10 @@
 """Where things lie in a clone of the course, and where the course lives on the web."""
 
-import os
-import tempfile
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
+
+from course_utils.whole_files import whole
 
 
 @dataclass(frozen=True)
@@ -63,19 +63,20 @@ def find_house(start: Path | None = None) -> House:
     raise FileNotFoundError(f"no clone of the course around {here}: run this inside one")
 
 
+def replaced_block(text: str, begin: str, end: str, block: str, name: str) -> str:
+    """The text with `block` between two lines that stand in it; ValueError where it has not each of them once."""
+    if text.count(begin) != 1 or text.count(end) != 1:
+        raise ValueError(f"{name} needs the lines {begin!r} and {end!r}, once each")
+    before, rest = text.split(begin)
+    return f"{before}{begin}\n\n{block}\n\n{end}{rest.split(end)[1]}"
+
+
 def write_whole(path: Path, text: str) -> bool:
     """Write a file in one step (a reader sees the old text or the new); True if it changed."""
     data = text.encode("utf-8")
     if path.is_file() and path.read_bytes() == data:
         return False
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.chmod(temporary, path.stat().st_mode & 0o777 if path.exists() else 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    with whole(path) as part:
+        part.write_bytes(data)
     return True

@@ -6,12 +6,13 @@ Taught in: chapter 06.
 """
 
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+
+from course_utils.whole_files import whole
 
 FILE = "checkpoint.safetensors"
 
@@ -44,10 +45,9 @@ def save(folder: Path, terms: dict, run, parts: nn.Module, optimizer, best: dict
         tensors |= {f"optimizer.{key}.{name}": value for key, value in moments[place].items()}
     tensors |= {f"best.{name}": value for name, value in best.items()}
     folder.mkdir(parents=True, exist_ok=True)
-    part = folder / f"{FILE}.part"
     header = {"terms": json.dumps(terms), "run": json.dumps(asdict(run))}
-    save_file({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, part, header)
-    os.replace(part, folder / FILE)
+    with whole(folder / FILE) as part:
+        save_file({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, part, header)
 
 
 def resumed(folder: Path | None, terms: dict, parts: nn.Module, optimizer):

@@ -12,7 +12,7 @@ from pathlib import Path
 from course_utils.decide.inputs import Inputs
 from course_utils.decide.sensitivity import Tipping
 from course_utils.decide.tco import BreakEvenBand, Comparison
-from course_utils.measure.recorded import write_whole
+from course_utils.whole_files import write_whole
 
 _STYLE = """
 @page { size: A4; margin: 16mm }

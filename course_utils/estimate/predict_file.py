@@ -3,12 +3,12 @@
 import contextlib
 import json
 import math
-import os
 import sys
 import time
 from pathlib import Path
 
 from course_utils.estimate.predict import INPUTS, MORE_INPUTS, OUTPUTS, predict_rows
+from course_utils.whole_files import whole
 
 _TEXT = ("model", "gpu", "precision", "engine", "load")
 _SHOWN = ("out_tok_s_per_gpu", "ttft_ms", "tpot_ms", "usd_per_mtok_out")
@@ -64,7 +64,8 @@ def predict_file(rows: str | Path, out: str | Path | None = None, as_json: bool 
         return 2
     if out is not None:
         try:
-            write_whole(result, Path(out))
+            with whole(Path(out)) as part:
+                result.to_csv(part, index=False, float_format="%.6g")
         except OSError as error:
             print(f"out={str(out)!r}: it can't be written ({error.strerror})", file=sys.stderr)
             return 2
@@ -81,16 +82,6 @@ def predict_file(rows: str | Path, out: str | Path | None = None, as_json: bool 
         f"{len(result)} rows in {seconds:.2f} s, {bad} with an error; predicted, 80 % intervals in brackets"
     )
     return 0
-
-
-def write_whole(table, out: Path) -> None:
-    """Write a CSV under a temporary name beside `out`, then rename: whoever reads `out` finds all of it or none."""
-    part = out.with_name(f".{out.name}.{os.getpid()}.part")
-    try:
-        table.to_csv(part, index=False, float_format="%.6g")
-        part.replace(out)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _plain(value):

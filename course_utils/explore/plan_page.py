@@ -7,7 +7,6 @@ Taught in: chapter 12.
 import base64
 import html
 import math
-import os
 from datetime import date
 from pathlib import Path
 
@@ -16,19 +15,14 @@ from course_utils.decide.plan_text import COLUMNS, rows, shown, summary, text_of
 from course_utils.decide.planning.options import FAILS, MEETS, UNPROVEN, Option
 from course_utils.explore import charts, style
 from course_utils.explore.views import Bars, Chart, Points, View, describe
+from course_utils.whole_files import write_whole
 
 _ROWS = 10
 
 
 def write_page(found: Plan, path: str | Path, top: int = _ROWS) -> None:
-    """Write the page to `path`, whole: under a temporary name beside it, then renamed."""
-    path = Path(path)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_text(page(found, top), encoding="utf-8")
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    """Write the page to `path`."""
+    write_whole(Path(path), page(found, top))
 
 
 def page(found: Plan, top: int = _ROWS) -> str:

@@ -11,7 +11,7 @@ from course_utils.grading.checks import worth
 from course_utils.grading.feedback import call_with, number
 from course_utils.grading.labs import Lab, example_of
 from course_utils.grading.marks import BLANK, MISSING, RIGHT, WRITTEN, Graded, QuestionMark
-from course_utils.measure.recorded import write_whole
+from course_utils.whole_files import write_whole
 
 _STYLE = """\
 body{font:16px/1.5 system-ui,sans-serif;max-width:46rem;margin:2rem auto;padding:0 1rem;color:#1f2328;background:#fff}

@@ -18,6 +18,7 @@ from typing import Any
 
 from course_utils.grading.answers import grade_id
 from course_utils.grading.marks import WRITTEN, Graded, QuestionMark
+from course_utils.whole_files import write_whole
 
 
 def database_url(course: Path) -> str:
@@ -114,9 +115,7 @@ def write_answers(path: Path, released: dict[str, Any], graded: Graded) -> bool:
     text = json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
     before = path.read_text("utf-8") if path.is_file() else text
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.new")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    write_whole(path, text)
     return before != text
 
 

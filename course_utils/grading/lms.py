@@ -1,10 +1,10 @@
 """Marks into the tables that Canvas and Moodle take: the file that they export, filled, to be uploaded again."""
 
 import csv
-import os
 from pathlib import Path
 
 from course_utils.grading.results import read_marks
+from course_utils.whole_files import whole
 
 # Canvas: the student's own columns, of which `ID` is the number in the names of downloaded files.
 _CANVAS = ("ID", "SIS Login ID", "SIS User ID", "Student")
@@ -48,12 +48,10 @@ def fill_roster(roster: Path, marks: Path, out: Path, lab_id: str, column: str =
         used.add(student)
         row[column] = f"{float(scores[student]['score']):.2f}"
     said += [f"{student} is not in {roster.name}" for student in sorted(scores.keys() - used)]
-    temporary = out.with_name(f".{out.name}.new")
-    with temporary.open("w", encoding="utf-8", newline="") as file:
+    with whole(out) as part, part.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, names)
         writer.writeheader()
         writer.writerows(rows)
-    os.replace(temporary, out)
     return said
 
 

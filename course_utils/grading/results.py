@@ -8,7 +8,6 @@ import csv
 import hashlib
 import io
 import json
-import os
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -17,6 +16,7 @@ from pathlib import Path
 
 from course_utils.grading.grader import Grader
 from course_utils.grading.marks import WRITTEN, Graded, QuestionMark
+from course_utils.whole_files import whole
 
 # As in nbgrader's own export, so that either file can be read by what comes after.
 _COLUMNS = (
@@ -99,12 +99,10 @@ class Results:
 
     def write_csv(self) -> None:
         """The whole table, in one step: by student, each once."""
-        temporary = self.path.with_name(f".{self.path.name}.new")
-        with temporary.open("w", encoding="utf-8", newline="") as file:
+        with whole(self.path) as part, part.open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file)
             writer.writerow([*_COLUMNS, *self._ids, "notes"])
             writer.writerows(map(self.row, self))
-        os.replace(temporary, self.path)
 
     def row(self, graded: Graded) -> list[str]:
         points = {mark.question_id: mark.points for mark in graded.marks}

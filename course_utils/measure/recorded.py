@@ -16,6 +16,7 @@ from typing import Any
 
 from course_utils.catalog.provenance import data_path, recorded
 from course_utils.measure.machine import describe, environment
+from course_utils.whole_files import write_whole
 
 _VERSIONS = ("torch", "transformers", "bitsandbytes", "onnxruntime", "numpy")
 
@@ -128,13 +129,6 @@ def terms_of(seed: int) -> dict:
     here = describe()
     hardware = here.gpu.name if here.gpu else f"{here.cpu}, {here.cores_usable:g} cores"
     return {"seed": seed, "hardware": hardware, "versions": _versions()}
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file that is never seen half-written."""
-    temporary = path.with_name(path.name + ".new")
-    temporary.write_text(text, "utf-8")
-    os.replace(temporary, path)
 
 
 def _kept(partial: Path, terms: dict) -> dict[str, dict]:

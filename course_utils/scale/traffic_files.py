@@ -10,7 +10,6 @@ seconds since the first of them. An answer of 0 tokens is refused, but in Moonca
 Taught in: chapter 09.
 """
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +18,7 @@ import pandas as pd
 from course_utils.cache.conversations import read_mooncake
 from course_utils.scale.sessions import traffic_of_conversations
 from course_utils.scale.traffic import Traffic
+from course_utils.whole_files import whole
 
 _AZURE = {"TIMESTAMP": "arrived_at", "ContextTokens": "input_tokens", "GeneratedTokens": "output_tokens"}
 _NEEDED = ("arrived_at", "input_tokens", "output_tokens")
@@ -150,11 +150,6 @@ def write_traffic(traffic: Traffic, path: str | Path) -> Path:
         columns["prefix_id"], columns["prefix_tokens"] = traffic.prefix_id, traffic.prefix_tokens
     if traffic.priority.any():
         columns["priority"] = traffic.priority
-    # The suffix stays: it says whether the file is compressed.
-    partial = path.with_name(f".{os.getpid()}.partial.{path.name}")
-    try:
-        pd.DataFrame(columns).to_csv(partial, index=False, lineterminator="\n")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with whole(path) as part:
+        pd.DataFrame(columns).to_csv(part, index=False, lineterminator="\n")
     return path

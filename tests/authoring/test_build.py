@@ -142,13 +142,14 @@ def test_a_writer_that_fails_leaves_the_old_file(house, monkeypatch):
     write_notebooks(house)
     path = house.student / "98_tiny.ipynb"
     before = path.read_bytes()
-    from course_utils.authoring import house as module
+    from course_utils import whole_files
+    from course_utils.authoring.house import write_whole
 
     def no_disk(*_):
         raise OSError("no space left")
 
-    monkeypatch.setattr(module.os, "replace", no_disk)
+    monkeypatch.setattr(whole_files.os, "replace", no_disk)
     with pytest.raises(OSError, match="no space left"):
-        module.write_whole(path, "half")
+        write_whole(path, "half")
     assert path.read_bytes() == before
     assert sorted(entry.name for entry in path.parent.iterdir()) == ["98_tiny.ipynb", "src"]

@@ -12,6 +12,8 @@ import warnings
 import weakref
 from pathlib import Path
 
+from course_utils.whole_files import whole
+
 # gptqmodel starts a worker per core of the host; on 2 cores that crashes while it loads.
 os.environ.setdefault("GPTQMODEL_CPU_WORKERS", "2")
 
@@ -64,15 +66,8 @@ def saved_bytes(converted) -> int:
 
 def save(converted, path: Path) -> int:
     """Write a folder as the hub has them; returns the bytes of its weights."""
-    partial = path.with_name(path.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
-        shutil.copytree(converted.gptq_folder, partial)
-        if path.exists():
-            shutil.rmtree(path)
-        os.replace(partial, path)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    with whole(path) as part:
+        shutil.copytree(converted.gptq_folder, part)
     return saved_bytes(converted)
 
 

@@ -6,12 +6,13 @@ Taught in: chapter 03.
 """
 
 import json
-import os
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
+
+from course_utils.whole_files import whole
 
 _INSIDE = "::"  # between the name of an extra state and of what is inside it
 
@@ -29,12 +30,8 @@ def write(path: Path, state: dict, notes: dict) -> int:
     """
     tensors, plain, shared = _flat(state)
     header = {"notes": json.dumps(notes), "plain": json.dumps(plain), "shared": json.dumps(shared)}
-    partial = path.with_name(path.name + ".partial")
-    try:
-        save_file({name: tensor.detach().contiguous() for name, tensor in tensors.items()}, partial, header)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with whole(path) as part:
+        save_file({name: tensor.detach().contiguous() for name, tensor in tensors.items()}, part, header)
     return path.stat().st_size
 
 

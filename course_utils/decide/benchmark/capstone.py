@@ -17,7 +17,7 @@ import pandas as pd
 from course_utils.decide.benchmark import choosing, results
 from course_utils.decide.benchmark.variants import REFERENCE
 from course_utils.estimate.cost import self_hosted_usd_per_mtok
-from course_utils.measure.recorded import write_whole
+from course_utils.whole_files import write_whole
 
 HEADER = ("variant", "usd_per_mtok", "over", "verdict")
 LEAST_VARIANTS = 6

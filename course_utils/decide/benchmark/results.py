@@ -23,8 +23,8 @@ from course_utils.decide.benchmark.variants import REFERENCE, Variant, variant
 from course_utils.decide.carbon import energy_kwh_per_mtok
 from course_utils.estimate.cost import self_hosted_usd_per_mtok
 from course_utils.measure.intervals import MedianInterval, median_interval
-from course_utils.measure.recorded import write_whole
 from course_utils.measure.scores import Difference, Score, paired, score
+from course_utils.whole_files import write_whole
 
 COLUMNS = (
     "variant",

@@ -9,12 +9,12 @@ Taught in: chapter 09.
 
 import hashlib
 import json
-import os
 from pathlib import Path
 
 import numpy as np
 
 from course_utils.measure.conversion import cache_folder
+from course_utils.whole_files import whole
 
 OPSET = 23  # the first with RMSNormalization
 _NEEDED = ("config.json", "model.safetensors", "tokenizer.json")
@@ -37,9 +37,8 @@ def onnx_model(folder: str | Path) -> Path:
     path = cache_folder() / f"{folder.name}-{digest.hexdigest()[:16]}.onnx"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(f".{os.getpid()}")
-        temporary.write_bytes(llama_graph(folder).SerializeToString())
-        os.replace(temporary, path)
+        with whole(path) as part:
+            part.write_bytes(llama_graph(folder).SerializeToString())
     return path
 
 
