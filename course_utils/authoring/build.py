@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from course_utils.authoring import frame
-from course_utils.authoring.course_map import course_map
+from course_utils.authoring.course_map import course_map, readme
 from course_utils.authoring.house import House, Repository, write_whole
 from course_utils.authoring.masters import Master, MasterCell, read_masters
 
@@ -39,20 +39,27 @@ def build_chapters(house: House, masters: Sequence[Master] | None = None) -> tup
 
 
 def write_notebooks(house: House) -> list[Path]:
-    """Build all notebooks and write those that changed; what changed comes back."""
-    changed = []
-    for built in build_chapters(house):
+    """Build all notebooks, and the README's map, and write those that changed; what changed comes back."""
+    changed, masters = [], read_masters(house.masters)
+    for built in build_chapters(house, masters):
         for folder, text in ((house.student, built.student), (house.instructor, built.instructor)):
             path = folder / f"{built.name}.ipynb"
             if write_whole(path, text):
                 changed.append(path)
+    if (text := readme(house, masters)) and write_whole(house.root / "README.md", text):
+        changed.append(house.root / "README.md")
     return changed
 
 
 def stale_notebooks(house: House) -> list[Path]:
-    """Committed notebooks that differ from what their masters give, lack one, or are missing."""
-    expected = {house.student / f"{built.name}.ipynb": built.student for built in build_chapters(house)}
+    """Committed notebooks that differ from what their masters give, lack one, or are missing; the README by its map."""
+    masters = read_masters(house.masters)
+    chapters = build_chapters(house, masters)
+    expected = {house.student / f"{built.name}.ipynb": built.student for built in chapters}
     found = set(house.student.glob("*.ipynb"))
+    if text := readme(house, masters):
+        expected[house.root / "README.md"] = text
+        found.add(house.root / "README.md")
     return sorted(
         path
         for path in found | expected.keys()

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from course_utils.authoring.claims import Claim, claims
-from course_utils.authoring.house import House, write_whole
+from course_utils.authoring.house import House, replaced_block, write_whole
 
 BEGIN, END = "<!-- scoreboard: `make scoreboard` writes this -->", "<!-- end of scoreboard -->"
 PAGE = """# Scoreboard
@@ -39,13 +39,9 @@ def pages(house: House) -> dict[Path, str]:
     found = claims()
     readme = house.root / "README.md"
     text = readme.read_text("utf-8")
-    if text.count(BEGIN) != 1 or text.count(END) != 1:
-        raise ValueError(f"README.md needs the lines {BEGIN!r} and {END!r}, once each")
-    before, rest = text.split(BEGIN)
-    after = rest.split(END)[1]
     return {
         house.root / "docs" / "scoreboard.md": PAGE.format(table=table(found)),
-        readme: f"{before}{BEGIN}\n\n{table(found, sources=False)}\n\n{END}{after}",
+        readme: replaced_block(text, BEGIN, END, table(found, sources=False), "README.md"),
     }
 
 
