@@ -287,7 +287,7 @@ def test_colab(arguments):
 
 
 def test_binder(arguments):
-    """render .binder with repo2docker and resolve its pins against the package index"""
+    """render .binder with repo2docker, and run every blank chapter in its packages and 2 GB of memory"""
     python = ensure_environment()
     replace_process(
         [python, "-m", "pytest", "-m", "environment", "tests/environments/test_binder.py", *arguments]
@@ -336,7 +336,8 @@ def repin(line, versions):
 
 def clean(arguments):
     """remove build/ and the environments"""
-    for name in ("build", ".venv", ".venv-colab", ".pytest_cache", ".ruff_cache", ".import_linter_cache"):
+    environments = (".venv", ".venv-colab", ".venv-binder")
+    for name in ("build", *environments, ".pytest_cache", ".ruff_cache", ".import_linter_cache"):
         shutil.rmtree(str(ROOT / name), ignore_errors=True)
 
 

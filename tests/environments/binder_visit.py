@@ -126,6 +126,9 @@ def as_table(visits: list[Visit]) -> str:
         f"  {one.verdict}"
         for one in visits
     ]
+    if len(visits) > 1:
+        largest = max(one.allocated_mb for one in visits)
+        rows.append(f"{'all, and the largest':32}{sum(one.seconds for one in visits):8.0f}{largest:14.0f}")
     note = (
         f"Limit {LIMIT_BYTES / 1e6:.0f} MB, set by a control group. Allocated: the server, the kernel and what it "
         "starts; with files: and the pages of files, which the system drops when it needs room."

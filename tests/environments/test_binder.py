@@ -92,6 +92,21 @@ def test_blank_chapter_runs_beside_its_server_in_the_memory_of_binder(chapter, i
     assert visits[-1].verdict == "ok", f"{visits[-1].verdict}: {visits[-1].error}"
 
 
+def test_a_kernel_ends_with_its_tab_so_that_the_next_chapter_has_room(image):
+    ask = """
+from pathlib import Path
+from jupyterlab.commands import get_app_dir
+from jupyterlab_server import settings_utils
+settings, schemas = (str(Path(get_app_dir()) / name) for name in ("settings", "schemas"))
+overrides, _ = settings_utils._get_overrides(settings)
+plugin = "@jupyterlab/notebook-extension:tracker"
+found, _ = settings_utils.get_settings(settings, schemas, "", plugin, overrides)
+print(found["schema"]["properties"]["kernelShutdown"]["default"])
+"""
+    said = subprocess.check_output(image.started("python", "-c", ask), env=image.variables, text=True)
+    assert said == "True\n"
+
+
 @pytest.mark.parametrize(
     ("source", "verdict", "words"),
     [("1 / 0", "error", "ZeroDivisionError"), ("b'1' * 2_200_000_000", "out of memory", "cell here")],
