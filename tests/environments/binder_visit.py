@@ -3,8 +3,10 @@
 nbval runs the chapter's cells from outside the limit; only what Binder has is inside it.
 """
 
+import contextlib
 import json
 import re
+import socket
 import subprocess
 import sys
 import time
@@ -63,12 +65,13 @@ def visit(image: Image, chapter: str, folder: Path) -> Visit:
             stdout=log,
             stderr=log,
         )
-        while (
-            cells.poll() is None and not limit.kills
-        ):  # a killed kernel would be waited for until the timeout
-            time.sleep(0.1)
-    cells.kill()
-    cells.wait()
+        try:
+            # A kernel that was killed would be waited for until the timeout of its cell.
+            while cells.poll() is None and not limit.kills:
+                time.sleep(0.1)
+        finally:
+            cells.kill()
+            cells.wait()
     server.wait()
     return Visit(
         chapter=chapter,
@@ -84,12 +87,16 @@ def visit(image: Image, chapter: str, folder: Path) -> Visit:
 def open_in_lab(image: Image, server: subprocess.Popen, chapter: str) -> None:
     """Wait for the server, then ask for what a browser does first: the page, its settings, the notebook."""
     told = image.home / ".runtime" / f"jpserver-{server.pid}.json"
-    deadline = time.monotonic() + SERVER_PATIENCE_S
-    while not told.exists():
+    address, deadline = None, time.monotonic() + SERVER_PATIENCE_S
+    while address is None:
         assert server.poll() is None, "JupyterLab ended before it answered"
         assert time.monotonic() < deadline, "JupyterLab didn't start"
         time.sleep(0.05)
-    address = json.loads(told.read_text())
+        # The file comes before the server listens, and for a moment it isn't whole.
+        with contextlib.suppress(FileNotFoundError, json.JSONDecodeError, ConnectionRefusedError):
+            written = json.loads(told.read_text())
+            socket.create_connection((written["hostname"], written["port"])).close()
+            address = written
     for path in ("lab", "lab/api/settings", f"api/contents/notebooks/{chapter}.ipynb?content=1"):
         asked = urllib.request.Request(
             address["url"] + path, headers={"Authorization": f"token {address['token']}"}
