@@ -284,5 +284,15 @@ def _unknown(model: str, provider: str | None, snapshot) -> str:
     # Without a provider only a maker's models are found, so only they are offered.
     offered = [sellers[provider]] if provider else [one for one in sellers.values() if one.model_match]
     names = {listed.id for seller in offered for listed in seller.models}
-    near = get_close_matches(model.lower(), names, n=5, cutoff=0.5)
+    near = get_close_matches(model.lower(), names, n=20, cutoff=0.5)
+    near = [name for name in near if _is_found(name, provider, snapshot)][:5]
     return f"model={model!r} is not in the price list; near: {', '.join(near) or 'nothing'}"
+
+
+def _is_found(model: str, provider: str | None, snapshot) -> bool:
+    """Whether `api_price` knows the name: the list finds some entries only by another name than their own."""
+    try:
+        seller, listed = snapshot.find_provider_model(model, None, provider, None)
+    except LookupError:
+        return False
+    return _price(seller, listed, None, _snapshot_date(snapshot)) is not None

@@ -94,5 +94,7 @@ def _known(argument: str, value: str | None, names: set[str]) -> str | None:
     if str(value).casefold() in same:
         return same[str(value).casefold()]
     near = get_close_matches(str(value).casefold(), same, n=3, cutoff=0.4)
-    offer = [same[name] for name in near] or sorted(names)
-    raise ValueError(f"{argument}={value!r}: not in the catalog; nearest: {', '.join(offer)}")
+    said = f"nearest: {', '.join(same[name] for name in near)}; " if near else ""
+    # A seller's names may look nothing alike (Amazon, AWS): so all are said. The largest set, regions, has 18.
+    said += f"there are {', '.join(sorted(names, key=str.casefold))}"
+    raise ValueError(f"{argument}={value!r}: not in the catalog; {said}")

@@ -56,6 +56,22 @@ _FOREIGN = (
     "global_head_dim",
     "per_layer_config",
 )
+# Families that read text or pictures and write nothing: no prefill, no decode, no cache.
+_WRITE_NOTHING = frozenset(
+    {
+        "albert",
+        "bert",
+        "clip",
+        "deberta-v2",
+        "distilbert",
+        "electra",
+        "modernbert",
+        "mpnet",
+        "roberta",
+        "siglip",
+        "vit",
+    }
+)
 _FULL = frozenset({"full_attention", "attention"})
 _WINDOWED = frozenset({"sliding_attention", "chunked_attention"})
 _RECURRENT = frozenset({"linear_attention", "mamba"})
@@ -72,20 +88,45 @@ def read_config(path: Path) -> dict:
         raise ValueError(f"name_or_config_path={str(path)!r}: no such file; a config.json is needed")
     try:
         config = json.loads(file.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{file.name} is not valid JSON: {error}") from None
+    except UnicodeDecodeError:
+        raise ValueError(
+            f"{file.name} is not text: the config.json beside a model's weights is needed"
+        ) from None
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{file.name} is not valid JSON: {error}{_instead(file)}") from None
     if not isinstance(config, dict):
         raise ValueError(f"{file.name} holds a {type(config).__name__}; an object with settings is needed")
     try:
         fields = shape_fields(config)
     except ValueError as error:
-        raise ValueError(f"{file.name}: {error}") from None
+        raise ValueError(f"{file.name}: {error}{_kind(config)}") from None
     folder = file.resolve().parent.name
     return fields | {
         "name": config.get("_name_or_path") or folder,
         "source": f"{file.name} in {folder}",
         "as_of": date.fromtimestamp(file.stat().st_mtime),
     }
+
+
+def _instead(file: Path) -> str:
+    """What stands in a file that should hold settings: the hub's refusal, or what Git LFS leaves."""
+    start = " ".join(file.read_text(encoding="utf-8")[:80].split())
+    if start.startswith("version https://git-lfs"):
+        return ". It is a pointer of Git LFS: fetch the file itself with `git lfs pull`"
+    if start.startswith("<") or start.casefold().startswith(("access to", "invalid", "entry not found")):
+        return f". It is the hub's answer ({start[:50]!r}): accept the model's terms there, log in, download again"
+    return ""
+
+
+def _kind(config: dict) -> str:
+    """What a refused config is of, so that a wrong file is told from a model that these rules don't cover."""
+    if "peft_type" in config:
+        base = config.get("base_model_name_or_path", "its base model")
+        return f" (this is an adapter: the config.json of {base} is needed)"
+    if "error" in config:
+        return f" (this is the hub's answer, {str(config['error'])[:50]!r}: accept the model's terms there, log in)"
+    family = config.get("model_type")
+    return f" (model_type={family!r})" if family else " (no model_type: is this a language model's?)"
 
 
 def shape_fields(config: dict) -> dict:
@@ -95,8 +136,10 @@ def shape_fields(config: dict) -> dict:
             config = {"tie_word_embeddings": config.get("tie_word_embeddings")} | config[key]
     family = str(config.get("model_type", ""))
     config = _UNSAID.get(family, {}) | {key: value for key, value in config.items() if value is not None}
-    if config.get("is_encoder_decoder"):
-        raise ValueError("is_encoder_decoder=true: only decoder-only models are covered")
+    if config.get("is_encoder_decoder") or family in ("t5", "mt5", "whisper", "bart"):
+        raise ValueError("an encoder and a decoder: only decoder-only models are covered")
+    if family in _WRITE_NOTHING:
+        raise ValueError("such a model writes no tokens: only decoder-only models are covered")
     for key in _FOREIGN:
         if config.get(key):
             raise ValueError(f"{key}={config[key]!r}: such layers (model_type={family!r}) are not covered")

@@ -179,6 +179,9 @@ def _moe(shape: ModelShape, experts: int) -> int:
     )
 
 
+_WEIGHTS = (".gguf", ".safetensors", ".bin", ".pt", ".pth", ".onnx")
+
+
 def models() -> tuple[ModelShape, ...]:
     """All shapes of `data/models.csv`, in the file's order."""
     return read_rows("models.csv", ModelShape)
@@ -191,8 +194,13 @@ def model(name_or_config_path: str | Path) -> ModelShape:
     ValueError for an unknown name (it offers the nearest), for one that fits models of different shapes (it lists
     them), and for a config that lacks what is needed (it says which key).
     """
-    text = str(name_or_config_path)
-    path = Path(name_or_config_path).expanduser()
+    text = str(name_or_config_path).strip()
+    if not isinstance(name_or_config_path, str | Path) or not text:
+        raise ValueError(
+            f"name_or_config_path={name_or_config_path!r}: a model's name, such as 'Llama-3.1-8B', or the path of a "
+            "config.json is needed"
+        )
+    path = Path(text).expanduser()
     if path.suffix == ".json" or path.is_dir():
         return ModelShape(**read_config(path))
     index = _index()
@@ -205,6 +213,10 @@ def model(name_or_config_path: str | Path) -> ModelShape:
     if fits:
         more = f" and {len(fits) - 8} more" if len(fits) > 8 else ""
         raise ValueError(f"name_or_config_path={text!r} fits several models: {', '.join(fits[:8])}{more}")
+    if path.suffix in _WEIGHTS:
+        raise ValueError(
+            f"name_or_config_path={text!r}: a file of weights; the config.json that came with it is needed"
+        )
     near = get_close_matches(spellings(text)[-1], index, n=5, cutoff=0.5)
     offer = list(dict.fromkeys(index[key].name for key in near))[:3]
     raise ValueError(

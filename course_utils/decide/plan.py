@@ -10,9 +10,10 @@ Taught in: chapter 12.
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 
 from course_utils.catalog.models import ModelShape, model
-from course_utils.decide.planning.apis import api_offers
+from course_utils.decide.planning.apis import api_offers, priced
 from course_utils.decide.planning.candidates import Candidates, Requirements, Space, candidates, unpriced
 from course_utils.decide.planning.confirming import Trials
 from course_utils.decide.planning.demand import Demand, demand
@@ -27,6 +28,7 @@ from course_utils.decide.planning.options import (
 )
 from course_utils.decide.planning.reasons import binding, losers, why_option
 from course_utils.decide.planning.search import MOST_SIMULATIONS, Found, Screened, Search, screened
+from course_utils.estimate.precision import precision
 from course_utils.scale.traffic import Traffic
 
 __all__ = ["Plan", "Requirements", "Space", "plan"]
@@ -113,6 +115,7 @@ def plan(
     if not top >= 1:
         raise ValueError(f"top={top!r}: at least 1 is needed")
     began = time.perf_counter()
+    _refuse_unknown_scores(space)
     asked = demand(traffic)
     found = candidates(asked, requirements, space)
     bounds = screened(found, asked, requirements, space)
@@ -148,9 +151,33 @@ def _fleets(search: Search, requirements: Requirements, top: int) -> list[Option
     ]
 
 
+def _shapes(space: Space) -> list[tuple[str, ModelShape]]:
+    """The models, each with the name that it was asked for by."""
+    return [(one.name, one) if isinstance(one, ModelShape) else (one, model(one)) for one in space.models]
+
+
+def _refuse_unknown_scores(space: Space) -> None:
+    """A score under a name that nothing here has would be passed over, and the plan be another without a word."""
+    if not space.scores:
+        return
+    shapes = _shapes(space)
+    known = [shape.name for _, shape in shapes]
+    known += [f"{shape.name}/{precision(one).name}" for _, shape in shapes for one in space.precisions]
+    known += [
+        f"{price.provider}/{price.model}" for _, price in priced([name for name, _ in shapes], space.apis)
+    ]
+    written = {name.casefold(): name for name in known}
+    for name in space.scores:
+        if name.casefold() not in written:
+            near = get_close_matches(name.casefold(), written, n=3, cutoff=0.4) or list(written)[:3]
+            raise ValueError(
+                f"scores has {name!r}: no model, precision or API of this plan; "
+                f"nearest: {', '.join(written[one] for one in near)}"
+            )
+
+
 def _apis(asked: Demand, requirements: Requirements, space: Space) -> list[Option]:
-    shapes = [(one.name, one) if isinstance(one, ModelShape) else (one, model(one)) for one in space.models]
-    offers = api_offers(asked, shapes, space.apis)
+    offers = api_offers(asked, _shapes(space), space.apis)
     return [
         api_option(
             offer,

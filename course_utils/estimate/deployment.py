@@ -218,12 +218,17 @@ _KINDS = {
 _KIND = {word: kind for kind, written in _KINDS.items() for word in written.split()}
 
 
+def without_separators(text: str) -> str:
+    """Without the commas that part thousands. A decimal comma stays: taken out of `2,5`, it would make 25."""
+    return re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", text) if "," in text else text
+
+
 def parse_load(text: str) -> tuple[str, float]:
     """`max`, `batch=N`, `concurrency=N` or `rate=R` (requests per second) as (kind, number).
 
     `batch = 8`, `concurrency:16`, `bs 8`, `64 users`, `qps=2.5`, `offline` are understood. An infinite rate is `max`.
     """
-    plain = str(text).strip().casefold().replace(",", "")
+    plain = without_separators(str(text).strip().casefold())
     number = re.search(r"-?(?:\d+\.?\d*(?:e-?\d+)?|\.\d+|\binf(?:inity)?\b|\bnan\b)", plain)
     word = plain if number is None else plain[: number.start()] + " " + plain[number.end() :]
     word = "_".join(re.sub(r"[=:()]", " ", word).split()).replace("-", "_")

@@ -66,18 +66,7 @@ def open_log(path: str | Path) -> LogFile:
     FileNotFoundError where it isn't there.
     """
     path = Path(path)
-    raw = _bytes_of(path)
-    raw = raw.removeprefix(b"\xef\xbb\xbf")
-    if not raw or raw.isspace():
-        raise ValueError(f"{path.name} is empty: a header and a line for each request are needed")
-    if raw[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in raw[:4096]:
-        raise ValueError(f"{path.name} is not UTF-8 text (UTF-16? a spreadsheet?): save it as CSV in UTF-8")
-    if b"\n" not in raw:
-        raw = raw.replace(b"\r", b"\n")
-    if raw[-2:-1] in (b"\r", b"\n") or raw[-1:] != b"\n":
-        raw = raw.rstrip(b"\r\n") + b"\n"
-    end = raw.index(b"\n") + 1
-    header = _header(path.name, raw[:end])
+    raw, header, end = csv_bytes(path)
     try:
         index = _index_quoted(raw, end) if b'"' in raw[end:] else _index_plain(raw, end)
     except UnicodeDecodeError:
@@ -86,6 +75,21 @@ def open_log(path: str | Path) -> LogFile:
     if len(file.lines) and not file.sound[-1] and raw[file.starts[-1] :].count(b'"') % 2:
         raise ValueError(f"{path.name}: a quotation mark that opens in line {file.lines[-1]} never closes")
     return file
+
+
+def csv_bytes(path: Path) -> tuple[bytes, tuple[str, ...], int]:
+    """A CSV file unpacked, its header's cells, and where the first line under them starts. Errors as `open_log`'s."""
+    raw = _bytes_of(path).removeprefix(b"\xef\xbb\xbf")
+    if not raw or raw.isspace():
+        raise ValueError(f"{path.name} is empty: a header and a line for each row are needed")
+    if raw[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in raw[:4096]:
+        raise ValueError(f"{path.name} is not UTF-8 text (UTF-16? a spreadsheet?): save it as CSV in UTF-8")
+    if b"\n" not in raw:
+        raw = raw.replace(b"\r", b"\n")
+    if raw[-2:-1] in (b"\r", b"\n") or raw[-1:] != b"\n":
+        raw = raw.rstrip(b"\r\n") + b"\n"
+    end = raw.index(b"\n") + 1
+    return raw, _header(path.name, raw[:end]), end
 
 
 def _bytes_of(path: Path) -> bytes:

@@ -12,7 +12,7 @@ from functools import lru_cache
 import numpy as np
 
 from course_utils.catalog.gpu_prices import cheapest
-from course_utils.estimate.deployment import Deployment, deployment
+from course_utils.estimate.deployment import Deployment, deployment, without_separators
 from course_utils.estimate.throughput import speed
 from course_utils.estimate.uncertainty import half_widths, interval, usd_per_mtok, usd_per_mtok_interval
 from course_utils.estimate.work import constants_of, labels, work_of
@@ -129,7 +129,9 @@ def predict_rows(rows):
     columns = {_column(name): name for name in rows.columns}
     missing = [name for name in INPUTS if name not in columns]
     if missing:
-        raise ValueError(f"columns {', '.join(missing)} are missing; needed: {', '.join(INPUTS)}")
+        unread = [str(name) for name in rows.columns if _column(name) not in (*INPUTS, *MORE_INPUTS)]
+        instead = f"; not understood: {', '.join(unread)}" if unread else ""
+        raise ValueError(f"missing columns: {', '.join(missing)}{instead}; needed are {', '.join(INPUTS)}")
     wanted = [name for name in (*INPUTS, *MORE_INPUTS) if name in columns]
     table = rows[[columns[name] for name in wanted]].set_axis(wanted, axis=1)
     deployments, prices, placed, problems = [], [], [], [""] * len(rows)
@@ -206,11 +208,11 @@ def _empty(value) -> bool:
 
 
 def read_number(value):
-    """A number as people write it: `8`, `1,024`, `2k` (2048 tokens), `50%`, `$2.50`. Other text is left for the range
-    check to refuse in its own words."""
+    """A number as people write it: `8`, `1,024`, `2k` (2048 tokens), `50%`, `$2.50`. Other text, a decimal comma's as
+    well, is left for the range check to refuse in its own words."""
     if not isinstance(value, str):
         return value
-    text = value.strip().casefold().replace(",", "").replace("_", "").removeprefix("$")
+    text = without_separators(value.strip().casefold()).replace("_", "").removeprefix("$")
     scale = {"%": 0.01, "k": 1024}.get(text[-1:], 1)
     try:
         return float(text if scale == 1 else text[:-1]) * scale

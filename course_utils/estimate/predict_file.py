@@ -1,12 +1,14 @@
 """`course predict rows.csv -o out.csv`: a table of deployments in, the same table with predictions out."""
 
 import contextlib
+import io
 import json
 import math
 import sys
 import time
 from pathlib import Path
 
+from course_utils.estimate.log_file import csv_bytes, not_utf8
 from course_utils.estimate.predict import INPUTS, MORE_INPUTS, OUTPUTS, predict_rows
 from course_utils.whole_files import whole
 
@@ -19,16 +21,17 @@ def read_rows_csv(path: str | Path):
     import pandas as pd
 
     path = Path(path)
-    if not path.is_file():
+    if not path.exists():
         raise ValueError(
             f"rows={str(path)!r}: there is no such file; a CSV with {', '.join(INPUTS)} is needed"
         )
     try:
-        table = pd.read_csv(
-            path, dtype=str, skipinitialspace=True, keep_default_na=False, encoding="utf-8-sig"
-        )
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raw, *_ = csv_bytes(path)
+        table = pd.read_csv(io.BytesIO(raw), dtype=str, skipinitialspace=True, keep_default_na=False)
+    except pd.errors.ParserError as error:
         raise ValueError(f"{path.name} is not a CSV table: {error}") from None
+    except UnicodeDecodeError:
+        raise not_utf8(path.name, raw) from None
     for name in table.columns:
         if "_".join(name.strip().casefold().split()) not in _TEXT:
             try:
@@ -67,7 +70,7 @@ def predict_file(rows: str | Path, out: str | Path | None = None, as_json: bool 
             with whole(Path(out)) as part:
                 result.to_csv(part, index=False, float_format="%.6g")
         except OSError as error:
-            print(f"out={str(out)!r}: it can't be written ({error.strerror})", file=sys.stderr)
+            print(f"out={str(out)!r}: it can't be written ({error.strerror or error})", file=sys.stderr)
             return 2
     bad = int((result["error"] != "").sum())
     if as_json:

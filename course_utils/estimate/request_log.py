@@ -111,6 +111,12 @@ def read_log(
     return RequestLog(file.name, rows, bad_rows, checked.prices, "; ".join(filter(None, notes)))
 
 
+def unix_seconds(times: pd.Series) -> pd.Series:
+    """Numbers as seconds. What is Unix time in milli- or microseconds would be the year 5138 and later in seconds."""
+    size = times.abs().median()
+    return times / 1e6 if size >= 1e14 else times / 1e3 if size >= 1e11 else times
+
+
 def _parse(file: LogFile, columns: dict[str, int]) -> pd.DataFrame:
     names = [f"#{place}" for place in range(len(file.header))]
     for ours, place in columns.items():
@@ -211,10 +217,7 @@ class _Checked:
         self.complain(column.isna().to_numpy(), "arrived_at is missing")
         first = pd.to_numeric(column.dropna().head(1000), errors="coerce")
         if len(first) and first.notna().mean() >= 0.5:
-            seconds = pd.to_numeric(column, errors="coerce")
-            # Unix time in milli- or microseconds: in seconds these would be the year 5138 and later.
-            size = seconds.abs().median()
-            seconds = seconds / (1e6 if size >= 1e14 else 1e3 if size >= 1e11 else 1)
+            seconds = unix_seconds(pd.to_numeric(column, errors="coerce"))
             inside = seconds.between(-6e10, 6e10)
             times = start.tz_localize("UTC") + pd.to_timedelta(seconds.where(inside), unit="s")
         else:

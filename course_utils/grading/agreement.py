@@ -12,8 +12,10 @@ def plain(value: Any) -> Any:
     Numbers of any kind (numpy, Fraction, Decimal, int) become float, sequences and arrays lists, tables a
     dict of columns. What has no plain form comes back as it is.
     """
-    if value is None or isinstance(value, bool | str):
+    if value is None or isinstance(value, bool):
         return value
+    if isinstance(value, str):  # also numpy's, by str's own method: an answer's could be anything
+        return str.__str__(value)
     if isinstance(value, float):
         return float(value)
     if hasattr(value, "to_dict") and hasattr(value, "columns"):  # a table, without its index

@@ -177,12 +177,15 @@ def name_checked(source: str, question_id: str) -> str | None:
 def lab_of(notebooks: Iterable[bytes]) -> str:
     """The lab that notebooks belong to, by the ids in them: `ch01`. Raises ValueError where they don't agree."""
     found: set[str] = set()
+    data = None
     for data in notebooks:
         try:
             names = {name for cell in read_notebook(data) for name in cell.names}
         except ValueError:
             continue
         found |= {match[1] for name in names if (match := re.match(r"(ch\d\d)-", name))}
+    if data is None:
+        raise ValueError("no notebook was handed in: ada/lab.ipynb, ada.ipynb or a zip of such is needed")
     if len(found) != 1:
         said = f"belong to {', '.join(sorted(found))}" if found else "don't say which lab they belong to"
         raise ValueError(f"the notebooks {said}: name one with --lab, such as --lab ch01")

@@ -13,11 +13,21 @@ import threading
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from inspect import signature
 from math import floor
 from typing import Any
 
 from course_utils.grading.agreement import agrees, largest, plain
-from course_utils.grading.feedback import Feedback, call_with, how_far, number, shown
+from course_utils.grading.feedback import (
+    Feedback,
+    call_with,
+    counted,
+    how_far,
+    kind_of,
+    number,
+    parameters_of,
+    shown,
+)
 from course_utils.grading.questions import Question, question
 
 PRACTICE_SEED = 54
@@ -50,12 +60,16 @@ class Mark(float):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one call gave: a plain `value`, or an `error` and `where` it was raised; and what it `printed`."""
+    """What one call gave: a plain `value`, or an `error` and `where` it was raised; and what it `printed`.
+
+    misfit: that the function doesn't take what it is given, in words; empty where it does.
+    """
 
     value: Any = None
     error: BaseException | None = None
     where: str = ""
     printed: str = ""
+    misfit: str = ""
 
 
 def check(question_id: str, answer: Callable[..., Any] | Any, *, seed: int = PRACTICE_SEED) -> Mark:
@@ -71,6 +85,8 @@ def assess(asked: Question, answer: Callable[..., Any] | Any, seed: int = PRACTI
     """`check` for a question at hand. A recognized misconception gets its hint and no points."""
     if answer is None or answer is ...:
         return not_attempted(asked)
+    if not callable(answer) and (names := parameters_of(asked.reference)):
+        return no_function(asked, answer, names)
     function = answer if callable(answer) else (lambda *_: answer)
     found = verdict(asked, function, seeded_inputs(asked, seed))
     if found.blank:
@@ -94,6 +110,16 @@ def assess(asked: Question, answer: Callable[..., Any] | Any, seed: int = PRACTI
 def not_attempted(asked: Question) -> Mark:
     headline = f"Not attempted yet: {worth(asked.points)} waiting here."
     return Mark(0.0, Feedback("not attempted yet", headline, (f"Asked for: {asked.asks.rstrip('.')}.",)))
+
+
+def no_function(asked: Question, answer: Any, names: Sequence[str]) -> Mark:
+    """For `check("ch01.q1", cost_usd(1, 2))`, or the function's name in quotation marks."""
+    sentence = (
+        f"You gave {shown(answer)}, {kind_of(plain(answer))}. Asked for is the function itself, of "
+        f'{", ".join(names)}: its name alone, as in check("{asked.id}", {asked.reference.__name__}).'
+    )
+    headline = f"Not yet: this is no function, 0 of {worth(asked.points)}."
+    return Mark(0.0, Feedback("not yet", headline, (sentence,)))
 
 
 @dataclass(frozen=True)
@@ -136,7 +162,7 @@ def verdict(asked: Question, function: Callable[..., Any], cases: Sequence[tuple
 
 
 def worth(points: float) -> str:
-    return f"{number(points)} point{'' if points == 1 else 's'}"
+    return counted(points, "point")
 
 
 def near_zero_of(right: Sequence[Outcome]) -> float:
@@ -174,7 +200,22 @@ def call(function: Callable[..., Any], args: Sequence[Any]) -> Outcome:
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # SystemExit too: `exit()` in a cell must not end the notebook
-            return Outcome(error=error, where=line_of(error, function), printed=printed.getvalue())
+            unfit = misfit(function, args) if isinstance(error, TypeError) else ""
+            return Outcome(None, error, line_of(error, function), printed.getvalue(), unfit)
+
+
+def misfit(function: Callable[..., Any], args: Sequence[Any]) -> str:
+    """`takes 1 argument (x), and is called with 4`; empty where the arguments fit, or nobody can tell."""
+    try:
+        takes = signature(function)
+    except (TypeError, ValueError):
+        return ""
+    try:
+        takes.bind(*args)
+    except TypeError:
+        names = ", ".join(map(str, takes.parameters.values())) or "none"
+        return f"takes {counted(len(takes.parameters), 'argument')} ({names}), and is called with {len(args)}"
+    return ""
 
 
 @contextlib.contextmanager
@@ -245,6 +286,8 @@ def problem(
 def what_happened(outcome: Outcome) -> str:
     if isinstance(outcome.error, TooLong):
         return f"had not come back after {LONGEST_CALL_S:g} seconds (does every loop end?){outcome.where}"
+    if outcome.misfit:
+        return outcome.misfit
     if outcome.error is not None:
         return f"raised {type(outcome.error).__name__}: {shown(str(outcome.error))[1:-1]}{outcome.where}"
     if outcome.value is None:
@@ -255,6 +298,9 @@ def what_happened(outcome: Outcome) -> str:
 def what_was_right(outcome: Outcome, expected: Outcome) -> str:
     if expected.error is not None:
         return f"a {type(expected.error).__name__}"
+    kind = kind_of(expected.value)
+    if outcome.error is None and outcome.value is not None and kind_of(outcome.value) != kind:
+        return f"{shown(expected.value)}, {kind} and not {kind_of(outcome.value)}"
     return f"{shown(expected.value)}{how_far(outcome.value, expected.value)}"
 
 

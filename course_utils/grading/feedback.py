@@ -57,13 +57,33 @@ def number(value: float) -> str:
     return f"{value:.6g}"
 
 
-def call_with(reference: Callable[..., Any], args: Sequence[Any]) -> str:
-    """How a question calls the function: `input_tokens=1000, usd_per_mtok=2.5`."""
-    names = [
+def counted(number_of: float, thing: str) -> str:
+    """`1 point`, `2.5 points`."""
+    return f"{number(number_of)} {thing}{'' if number_of == 1 else 's'}"
+
+
+def kind_of(value: Any) -> str:
+    """What a plain value is, in a word: `a number`, `a text`, `a list of 3`."""
+    if isinstance(value, bool):
+        return "True or False"
+    if isinstance(value, list):
+        return f"a list of {len(value)}"
+    kinds = {float: "a number", str: "a text", dict: "a dict"}
+    return kinds.get(type(value), f"a {type(value).__name__}")
+
+
+def parameters_of(function: Callable[..., Any]) -> list[str]:
+    """The names of what a function is called with by position."""
+    return [
         name
-        for name, parameter in signature(reference).parameters.items()
+        for name, parameter in signature(function).parameters.items()
         if parameter.kind in (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
     ]
+
+
+def call_with(reference: Callable[..., Any], args: Sequence[Any]) -> str:
+    """How a question calls the function: `input_tokens=1000, usd_per_mtok=2.5`."""
+    names = parameters_of(reference)
     named = [f"{name}={shown(arg)}" for name, arg in zip(names, args, strict=False)]
     return ", ".join([*named, *(shown(arg) for arg in args[len(names) :])])
 

@@ -96,6 +96,11 @@ def question(question_id: str) -> Question:
     known = questions_of(chapter) if chapter in cases.chapters() else {}
     if question_id in known:
         return known[question_id]
+    if not isinstance(question_id, str):
+        raise ValueError(
+            f'question_id={question_id!r} is not a question: write check("ch01.q1", your_function), the name first'
+        )
     everything = [name for chapter in cases.chapters() for name in questions_of(chapter)]
-    nearest = get_close_matches(str(question_id), everything, n=3, cutoff=0.3) or everything[:3]
+    padded = re.sub(r"^(?:ch)?(\d)\.", r"ch0\1.", question_id)  # ch1.q1 is meant to be ch01.q1, not ch11.q1
+    nearest = get_close_matches(padded, everything, n=3, cutoff=0.3) or everything[:3]
     raise ValueError(f"question_id={question_id!r} is not a question; the nearest are {', '.join(nearest)}")

@@ -65,13 +65,19 @@ def find_submissions(where: Path, lab_id: str = "") -> tuple[Place, ...]:
     """One place per student, sorted. A student is the first folder in `where`, or a file of its own there.
 
     `ada/lab.ipynb`, `ada.ipynb`, `ada.zip`, nbgrader's `ada/ch01/lab.ipynb`, and what Canvas and Moodle name
-    theirs. nbgrader's folders of other labs are left out. Raises FileNotFoundError.
+    theirs. nbgrader's folders of other labs are left out. Raises FileNotFoundError, and ValueError for a file that is
+    no zip.
     """
     if not where.exists():
         raise FileNotFoundError(f"no submissions in {where}: it does not exist")
     if where.suffix == ".ipynb" and where.is_file():
         return (Place(student_of((where.name,)), where.parent, (where.name,)),)
-    if where.suffix == ".zip":
+    if where.is_file():
+        if not zipfile.is_zipfile(where):
+            raise ValueError(
+                f"submissions={str(where)!r}: neither a folder, a notebook nor a zip file that can be read; "
+                "download it again, or unpack it and name the folder"
+            )
         with zipfile.ZipFile(where) as archive:
             names = [entry.filename for entry in archive.infolist() if not entry.is_dir()]
     else:

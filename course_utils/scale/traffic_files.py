@@ -16,6 +16,8 @@ import numpy as np
 import pandas as pd
 
 from course_utils.cache.conversations import read_mooncake
+from course_utils.estimate.log_file import csv_bytes, not_utf8
+from course_utils.estimate.request_log import unix_seconds
 from course_utils.scale.sessions import traffic_of_conversations
 from course_utils.scale.traffic import Traffic
 from course_utils.whole_files import whole
@@ -33,13 +35,20 @@ def read_traffic(path: str | Path) -> Traffic:
     """
     path = Path(path)
     if not path.is_file():
-        raise ValueError(f"path={str(path)!r}: there is no such file")
+        what = (
+            "a folder: name the file in it"
+            if path.is_dir()
+            else f"there is no such file in {path.parent.resolve()}"
+        )
+        raise ValueError(f"path={str(path)!r}: {what}")
     if ".jsonl" in path.suffixes or path.suffix == ".json":
         return traffic_of_conversations(read_mooncake(path), f"read from {path.name}")
     try:
         header = pd.read_csv(path, nrows=0, skipinitialspace=True).columns
         columns = [_AZURE.get(name, name) for name in header]
         if lacking := [name for name in _NEEDED if name not in columns]:
+            if path.suffix in (".csv", ".txt", ".gz"):
+                csv_bytes(path)  # semicolons, a spreadsheet: it says so
             raise ValueError(
                 f"columns are {', '.join(header)}; {', '.join(lacking)} is missing. Needed are {', '.join(_NEEDED)} "
                 f"or {', '.join(_AZURE)}"
@@ -49,8 +58,11 @@ def read_traffic(path: str | Path) -> Traffic:
         raise ValueError(
             f"{path.name}: it is empty; a first line with the names of its columns is needed"
         ) from None
+    except UnicodeDecodeError:
+        raise not_utf8(path.name, csv_bytes(path)[0]) from None
     except (OSError, ValueError) as problem:
-        raise ValueError(f"{path.name}: {str(problem).strip()}") from None
+        said = str(problem).strip()
+        raise ValueError(said if said.startswith(path.name) else f"{path.name}: {said}") from None
 
 
 def _table(path: Path, names: list[str]) -> pd.DataFrame:
@@ -108,10 +120,13 @@ def _traffic(path: Path, table: pd.DataFrame) -> Traffic:
 def _seconds(column: pd.Series) -> np.ndarray:
     """Seconds as they stand, or times as seconds since the earliest."""
     if pd.api.types.is_numeric_dtype(column.dtype):
-        seconds = column.astype(float)
+        seconds = unix_seconds(column.astype(float))
         _checked(column, seconds, (seconds >= 0) & (seconds < np.inf), "seconds from 0 on")
         # Three years of seconds, or Unix time: a load that starts 50 years late would be billed for them.
         return (seconds - seconds.min() * (seconds.min() > 1e8)).to_numpy()
+    numbers = pd.to_numeric(column, errors="coerce")
+    if numbers.notna().mean() >= 0.5:  # seconds, and a line that isn't one
+        _checked(column, numbers, numbers.notna(), "a number of seconds (with a point, no comma)")
     # Mixed offsets and none at all are both met in logs; a time without one is taken as UTC.
     times = pd.to_datetime(column, format="ISO8601", utc=True, errors="coerce")
     wanted = "a time such as 2026-11-24T10:00:00.250, or seconds in every line,"

@@ -141,7 +141,7 @@ def test_an_overloaded_rate_keeps_its_capacity_and_says_so():
 
 
 def test_a_missing_column_is_named():
-    with pytest.raises(ValueError, match="columns engine are missing"):
+    with pytest.raises(ValueError, match="missing columns: engine"):
         predict_rows(_frame(GOOD).drop(columns="engine"))
 
 

@@ -63,15 +63,8 @@ def api_offers(
     than the US dollar are left out, as are models that their seller withdraws.
     """
     shapes = list(shapes)
-    if apis is None:
-        found = [
-            (Api(f"{price.provider}/{price.model}"), price) for name, _ in shapes for price in hosts(name)
-        ]
-    else:
-        given = [one if isinstance(one, Api) else Api(one) for one in apis]
-        found = [(one, api_price(one.name)) for one in given]
     costs, offers = _Costs(demand), []
-    for api, price in found:
+    for api, price in priced([name for name, _ in shapes], apis):
         if price.currency != "USD":
             continue
         shape = next((shape for name, shape in shapes if is_model(price.model, name)), None)
@@ -80,6 +73,14 @@ def api_offers(
             usd = costs.usd(price, batch) / demand.months
             offers.append(ApiOffer(api, price, batch, shape is not None, quality, usd))
     return offers
+
+
+def priced(names: Iterable[str], apis: Iterable | None) -> list[tuple[Api, ApiPrice]]:
+    """Every API of `apis` with its price; for None, those of who hosts a model of `names`."""
+    if apis is None:
+        return [(Api(f"{price.provider}/{price.model}"), price) for name in names for price in hosts(name)]
+    given = [one if isinstance(one, Api) else Api(one) for one in apis]
+    return [(one, api_price(one.name)) for one in given]
 
 
 @cache
