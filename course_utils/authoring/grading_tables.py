@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from course_utils.authoring.tables import console
+from course_utils.authoring.console import console
 from course_utils.grading.feedback import number
 from course_utils.grading.marks import RIGHT, WRITTEN, Graded
 from course_utils.grading.precheck import Finding

@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from course_utils.authoring import recordings
+from course_utils.authoring.console import console
 from course_utils.authoring.run import Run, whole
 from course_utils.measure.recorded import recording
 
@@ -87,9 +88,3 @@ def chapter_progress() -> Iterator[Callable[[str, int, int], None]]:
             bars.update(tasks[chapter], completed=done)
 
         yield progress
-
-
-def console() -> Console:
-    """Wide enough for a table where the output is a file or a log."""
-    found = Console()
-    return found if found.is_terminal else Console(width=120)

@@ -24,7 +24,7 @@ def main() -> None:
     """The entry point of `course`: a mistake of the caller's is one sentence, not a traceback."""
     try:
         app()
-    except (ValueError, FileNotFoundError) as error:
+    except (ValueError, OSError) as error:
         print(f"course: {error}", file=sys.stderr)
         raise SystemExit(1) from None
     except ModuleNotFoundError as error:

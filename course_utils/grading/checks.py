@@ -115,7 +115,7 @@ def not_attempted(asked: Question) -> Mark:
 def no_function(asked: Question, answer: Any, names: Sequence[str]) -> Mark:
     """For `check("ch01.q1", cost_usd(1, 2))`, or the function's name in quotation marks."""
     sentence = (
-        f"You gave {shown(answer)}, {kind_of(plain(answer))}. Asked for is the function itself, of "
+        f"You gave {shown(answer)}, {kind_of(call(lambda: answer, ()).value)}. Asked for is the function itself, of "
         f'{", ".join(names)}: its name alone, as in check("{asked.id}", {asked.reference.__name__}).'
     )
     headline = f"Not yet: this is no function, 0 of {worth(asked.points)}."
@@ -208,12 +208,12 @@ def misfit(function: Callable[..., Any], args: Sequence[Any]) -> str:
     """`takes 1 argument (x), and is called with 4`; empty where the arguments fit, or nobody can tell."""
     try:
         takes = signature(function)
-    except (TypeError, ValueError):
+    except Exception:  # a student's object may answer with anything
         return ""
     try:
         takes.bind(*args)
     except TypeError:
-        names = ", ".join(map(str, takes.parameters.values())) or "none"
+        names = ", ".join(takes.parameters) or "none"
         return f"takes {counted(len(takes.parameters), 'argument')} ({names}), and is called with {len(args)}"
     return ""
 

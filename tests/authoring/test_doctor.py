@@ -2,16 +2,20 @@
 
 import json
 import shutil
+import subprocess
 import sys
+import venv
 from collections import namedtuple
 from importlib import metadata
+from pathlib import Path
 
 import psutil
 import pytest
+from packaging.requirements import Requirement
 from typer.testing import CliRunner
 
-from course_utils.authoring import doctor
-from course_utils.authoring.doctor import GAP, OK, PROBLEM
+from course_utils.authoring import doctor, doctor_course
+from course_utils.authoring.finding import GAP, OK, PROBLEM, Finding
 from course_utils.cli import app
 
 USAGE = namedtuple("usage", "total used free")
@@ -124,13 +128,120 @@ def test_programs_that_are_not_on_the_path_are_gaps(monkeypatch):
 
 
 def test_a_problem_makes_the_command_fail_and_a_gap_does_not(monkeypatch):
-    row = doctor.Finding("Chromium", GAP, "none [on] PATH", "install it")
+    row = Finding("Chromium", GAP, "none [on] PATH", "install it")
     monkeypatch.setattr(doctor, "CHECKS", (lambda: [row],))
     shown = CliRunner().invoke(app, ["doctor"])
     assert shown.exit_code == 0
     assert "none [on] PATH" in shown.output
-    broken = doctor.Finding("Disk", PROBLEM, "full", "free some")
+    broken = Finding("Disk", PROBLEM, "full", "free some")
     monkeypatch.setattr(doctor, "CHECKS", (lambda: [row], lambda: [broken]))
     answer = CliRunner().invoke(app, ["doctor", "--json"])
     assert answer.exit_code == 1
     assert [one["state"] for one in json.loads(answer.output)] == [GAP, PROBLEM]
+
+
+# Whether notebooks, library, Jupyter and settings belong together.
+
+
+def test_a_clone_whose_chapters_would_run_with_another_library_is_a_problem(monkeypatch, tmp_path):
+    assert only(doctor_course.library).state == OK
+    (tmp_path / "notebooks" / "src").mkdir(parents=True)
+    (tmp_path / "pyproject.toml").touch()
+    monkeypatch.chdir(tmp_path)
+    finding = only(doctor_course.library)
+    assert finding.state == PROBLEM
+    assert f"pip install -e {tmp_path}" in finding.advice
+
+
+def notebook(folder, source):
+    cell = {"cell_type": "code", "source": source.splitlines(keepends=True)}
+    (folder / "04_int4.ipynb").write_text(json.dumps({"cells": [cell]}))
+
+
+def test_a_notebook_that_imports_what_the_library_lacks_is_named_with_it(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert list(doctor_course.notebooks()) == []
+    notebook(
+        tmp_path,
+        "from course_utils.measure import load, timing\nfrom course_utils.measure.machine import Gpu",
+    )
+    assert only(doctor_course.notebooks).state == OK
+    for source, lacks in (
+        ("from course_utils.measure import load, weigh", "course_utils.measure.weigh"),
+        ("from course_utils.measure.machine import Tpu", "course_utils.measure.machine.Tpu"),
+        ("from course_utils.nowhere import a", "course_utils.nowhere.a"),
+    ):
+        notebook(tmp_path, source)
+        finding = only(doctor_course.notebooks)
+        assert finding.state == PROBLEM
+        assert finding.found == f"04_int4.ipynb asks for {lacks}"
+
+
+def test_the_chapters_of_this_course_and_its_library_belong_together():
+    assert only(doctor_course.notebooks).state == OK
+
+
+def test_a_jupyter_and_a_kernel_of_another_python_are_found(monkeypatch, tmp_path):
+    kernel = tmp_path / "kernels" / "python3"
+    kernel.mkdir(parents=True)
+    spec = {"argv": ["/usr/bin/python3", "-m", "ipykernel_launcher"], "display_name": "Python 3"}
+    (kernel / "kernel.json").write_text(json.dumps(spec))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
+    monkeypatch.setattr(shutil, "which", lambda _: "/usr/bin/jupyter")
+    program, python = doctor_course.jupyter()
+    assert program.state == GAP
+    assert "/usr/bin/jupyter is another Python's" in program.found
+    assert python.state == PROBLEM
+    assert "/usr/bin/python3" in python.found
+    spec["argv"][0] = sys.executable
+    (kernel / "kernel.json").write_text(json.dumps(spec))
+    assert [one.state for one in doctor_course.jupyter()] == [GAP, OK]
+
+
+def test_a_setting_that_is_misspelt_or_asks_for_too_much_says_what_it_can_be(monkeypatch):
+    monkeypatch.setenv("COURSE_TEIR", "cpu")
+    monkeypatch.setenv("COURSE_TIER", "tpu")
+    wrong, odd = doctor_course.settings()
+    assert (wrong.check, wrong.state, odd.state) == ("Setting COURSE_TIER", PROBLEM, GAP)
+    assert "gpu, cpu or replay" in wrong.advice
+    assert "COURSE_TEIR" in odd.found
+    monkeypatch.delenv("COURSE_TEIR")
+    monkeypatch.delenv("COURSE_TIER")
+    monkeypatch.setenv("COURSE_SEED", "my secret of this term")
+    assert "secret" not in only(doctor_course.settings).found
+
+
+def with_what_they_need(*names):
+    """Packages, and those that they ask for."""
+    found, waiting = set(), list(names)
+    while waiting:
+        if (name := waiting.pop()) not in found:
+            found.add(name)
+            asked = [Requirement(text) for text in metadata.requires(name) or ()]
+            waiting += [one.name for one in asked if not one.marker or one.marker.evaluate({"extra": ""})]
+    return found
+
+
+def test_where_next_to_nothing_is_installed_it_says_what_to_install(tmp_path):
+    """A real environment with pip, the course without what it needs, and the two packages that print tables."""
+    venv.create(tmp_path / "bare", with_pip=True)
+    python = tmp_path / "bare" / "bin" / "python"
+    probe = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    packages = Path(subprocess.check_output([python, "-c", probe], text=True).strip())
+    for name in with_what_they_need("typer", "rich"):
+        installed = metadata.distribution(name)
+        for top in {file.parts[0] for file in installed.files} - {"..", "__pycache__"}:
+            (packages / top).symlink_to(installed.locate_file(top))
+    (packages / "course_utils").symlink_to(Path(doctor.__file__).parents[1])
+    about = packages / "course_utils-0.1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text(metadata.distribution("course-utils").read_text("METADATA"))
+    done = subprocess.run(
+        [python, "-m", "course_utils.cli", "doctor", "--json"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (1, "")
+    found = {one["check"]: one for one in json.loads(done.stdout)}
+    assert found["Packages of chapters"]["state"] == PROBLEM
+    assert "numpy" in found["Packages of chapters"]["found"]
+    assert "make lab" in found["Packages of chapters"]["advice"]
+    assert found["Memory"]["found"] == "not looked at: No module named 'psutil'"
