@@ -7,6 +7,7 @@ from urllib.parse import quote
 from course_utils.authoring.course_map import TIER_WORDS, neighbours
 from course_utils.authoring.house import Repository
 from course_utils.authoring.masters import Master
+from course_utils.measure.gpu_work import declared
 
 # What Colab lacks of the library's dependencies, and of theirs. Everything else stays as Colab ships it:
 # `--no-deps` keeps pip from replacing its torch, numpy or ipywidgets under a running kernel.
@@ -45,7 +46,8 @@ def badges(repository: Repository, name: str) -> str:
 def header(master: Master, masters: Sequence[Master]) -> str:
     course = master.course
     facts = f"**{course.minutes} minutes · {TIER_WORDS[course.tier]} · {course.memory_mb} MB of memory**"
-    return f"# {master.number:02} · {course.title}\n\n{facts}\n\n{neighbours(master, masters)}"
+    gpu = f"{said}\n\n" if (said := declared(master.number)) else ""
+    return f"# {master.number:02} · {course.title}\n\n{facts}\n\n{gpu}{neighbours(master, masters)}"
 
 
 def setup(repository: Repository, packages: Sequence[str] = ()) -> str:

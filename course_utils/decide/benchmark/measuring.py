@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from course_utils.decide.benchmark.variants import Variant, variant
+from course_utils.measure.gpu_work import TIMED, half_dtype
+from course_utils.measure.machine import Gpu
 
 SEQUENCE_TOKENS = 256
 WINDOWS = 24
@@ -35,9 +37,15 @@ class Shape:
     dtype: str
 
 
-# On a CPU two layers of a 1-billion-parameter model: 88 million weights, 350 MB in 32 bits, more than its caches hold.
-# On a GPU eight of the 32 layers of an 8-billion one, so that their copy in 32 bits fits beside them in 16 GB.
-SHAPES = {"cpu": Shape(2048, 2, 5504, "float32"), "cuda": Shape(4096, 8, 14336, "bfloat16")}
+# Two layers of a 1-billion-parameter model: 88 million weights, 350 MB in 32 bits, more than a CPU's caches hold.
+ON_CPU = Shape(2048, 2, 5504, "float32")
+
+
+def shape_on(gpu: Gpu | None) -> Shape:
+    """What is timed here: ON_CPU, or `gpu_work.TIMED` in the 16-bit type that the GPU has units for."""
+    if gpu is None:
+        return ON_CPU
+    return Shape(TIMED.hidden_size, TIMED.layers, TIMED.intermediate_size, half_dtype(gpu))
 
 
 _LOOKS_AT_TEXT = ("gptq", "awq", "wanda", "half-mlp")
@@ -84,7 +92,7 @@ def speed(name: str, seed: int) -> dict:
     from course_utils.measure import footprint, models, runtime
 
     one, device = variant(name), runtime.device()
-    shape = SHAPES[device]
+    shape = shape_on(runtime.gpu())
     with _alone():
         models.random_llama(64, 1, device=device)  # what loads with the first model is no variant's memory
         footprint.release_memory()
@@ -158,8 +166,11 @@ def _converted(one: Variant, model):
 
     from course_utils.compress import backends
 
-    if one.backend == "fp32" and next(model.parameters()).dtype == torch.float32:
+    dtype = next(model.parameters()).dtype
+    if one.backend == "fp32" and dtype == torch.float32:
         return model  # a copy of it would be the run's largest need of memory, and change nothing
+    if one.backend == "bf16" and dtype in (torch.bfloat16, torch.float16):
+        return model  # 16 bits already, in the type that the GPU has units for: a T4 computes bf16 in fp32
     try:
         return backends.apply(model, one.backend, **one.options)
     except (RuntimeError, ValueError) as reason:
