@@ -41,12 +41,15 @@ def build_chapters(house: House, masters: Sequence[Master] | None = None) -> tup
 def write_notebooks(house: House) -> list[Path]:
     """Build all notebooks, and the README's map, and write those that changed; what changed comes back."""
     changed, masters = [], read_masters(house.masters)
+    readme_text = readme(
+        house, masters
+    )  # refuses a chapter that the map can't name, before anything is written
     for built in build_chapters(house, masters):
         for folder, text in ((house.student, built.student), (house.instructor, built.instructor)):
             path = folder / f"{built.name}.ipynb"
             if write_whole(path, text):
                 changed.append(path)
-    if (text := readme(house, masters)) and write_whole(house.root / "README.md", text):
+    if readme_text and write_whole(house.root / "README.md", readme_text):
         changed.append(house.root / "README.md")
     return changed
 

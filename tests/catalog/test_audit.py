@@ -102,7 +102,7 @@ def test_a_file_without_source_and_date_columns_is_left_alone(tmp_path):
 
 def test_a_shipped_row_that_somebody_breaks_is_found(tmp_path):
     text = data_path("accelerators.csv").read_text(encoding="utf-8")
-    broken = text.replace(",3350e9,", ",3350,", 1)
-    (finding,) = findings(tmp_path, broken, "accelerators.csv")
+    (tmp_path / "accelerators.csv").write_text(text.replace(",3350e9,", ",3350,", 1), encoding="utf-8")
+    (finding,) = audit(folder=tmp_path)  # as of today: rows that are added later are not of the future
     assert finding.kind == "malformed"
     assert "bandwidth_bytes_per_s=3350.0" in finding.message
