@@ -206,12 +206,12 @@ def test_headings_come_in_the_order_of_a_reader():
 def test_map_has_each_chapter_with_its_masters_minutes_and_marks_the_core_path():
     masters = read_masters(ROOT / "notebooks" / "src")
     row = re.compile(
-        r"^\| (\d\d)( ●)? \| \[(.*?)\]\(notebooks/(.*?)\.ipynb\) \| (\d+) \| .+ \|$", re.MULTILINE
+        r"^\| (\d\d)(&nbsp;●)? \| \[(.*?)\]\(notebooks/(.*?)\.ipynb\) \| (\d+) \| .+ \|$", re.MULTILINE
     )
     assert row.findall(TEXT) == [
         (
             f"{one.number:02}",
-            f" {MARK}" * (one.number in FIRST_DAY),
+            f"&nbsp;{MARK}" * (one.number in FIRST_DAY),
             one.course.title,
             one.name,
             str(one.course.minutes),
