@@ -10,7 +10,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from course_utils.catalog.gpu_prices import cheapest
+from course_utils.catalog.gpu_prices import GpuPrice, cheapest
 from course_utils.catalog.models import ModelShape
 from course_utils.catalog.provenance import assumed, published
 from course_utils.estimate.cost import HOURS_PER_MONTH
@@ -51,13 +51,16 @@ class Answer:
     """All figures of the page. Latencies in seconds by name ("TTFT", "TPOT", "E2E") and percent.
 
     `capacity_per_day`: requests that this fleet keeps up with. `replicas_needed`: for the traffic, at that capacity.
+    `traced`: the traffic is an uploaded trace. `price`: the list price, None where the visitor set one.
     """
 
     inputs: Inputs
     traffic: Traffic
+    model: str
     label: str
+    traced: bool
     usd_per_chip_hour: float
-    price_source: str
+    price: GpuPrice | None
     usd_per_month: float
     usd_per_mtok_out: float
     usd_per_1000_requests: float
@@ -76,27 +79,12 @@ class Answer:
     def requests_per_day(self) -> float:
         return self.traffic.rate_per_s * DAY_S
 
-    def table(self):
-        """DataFrame figure, value, low, high, unit, evidence: what the page offers as CSV."""
-        import pandas as pd
-
-        exact = [
-            ("cost", self.usd_per_month, "USD/month", self.price_source),
-            ("cost", self.usd_per_mtok_out, "USD/million output tokens", self.price_source),
-            ("cost", self.usd_per_1000_requests, "USD/1000 requests", self.price_source),
-            ("traffic", self.requests_per_day, "requests/day", self.traffic.origin),
-        ]
-        rows = [(name, value, value, value, unit, basis) for name, value, unit, basis in exact]
-        rows += [
-            ("capacity", *_ends(self.capacity_per_day), "requests/day", "predicted, 80 % interval"),
-            ("copies needed", *_ends(self.replicas_needed), "copies", "predicted, 80 % interval"),
-        ]
-        rows += [
-            (f"{name} p{percent}", *_ends(found), "s", f"simulated, {self.simulated} requests, 80 % interval")
-            for name, levels in self.latency_s.items()
-            for percent, found in levels.items()
-        ]
-        return pd.DataFrame(rows, columns=["figure", "value", "low", "high", "unit", "evidence"])
+    @property
+    def price_source(self) -> str:
+        """Who says what a chip costs, and as of when."""
+        if self.price is None:
+            return assumed()
+        return published(f"{self.price.provider}, {self.price.source}", self.price.as_of)
 
 
 def answer(inputs: Inputs, trace: Traffic | None = None, shape: ModelShape | None = None) -> Answer:
@@ -109,7 +97,8 @@ def answer(inputs: Inputs, trace: Traffic | None = None, shape: ModelShape | Non
     served = {"precision_name": inputs.precision, "engine_name": inputs.engine, **sizes}
     split = {"gpus": inputs.chips, "tp": inputs.chips}
     one = deployment(shape or inputs.model, inputs.chip, **split, **served)
-    price, source = _price(inputs)
+    listed = None if inputs.own_price else cheapest(inputs.chip)
+    price = inputs.usd_per_chip_hour if listed is None else listed.usd_per_accelerator_hour
     fleet = Fleet(step_times(one), replicas=inputs.replicas, routing=Routing("least_outstanding"))
     # At full load, one copy: what it keeps up with, times the copies.
     full = predict(one.shape, one.chip, usd_per_gpu_hour=price, **split, **served)
@@ -127,9 +116,11 @@ def answer(inputs: Inputs, trace: Traffic | None = None, shape: ModelShape | Non
     return Answer(
         inputs=inputs,
         traffic=traffic,
+        model=one.shape.name,
         label=f"{inputs.replicas} x ({fleet.step_times.label})",
+        traced=trace is not None,
         usd_per_chip_hour=price,
-        price_source=source,
+        price=listed,
         usd_per_month=usd_per_month,
         usd_per_mtok_out=usd_per_month / (a_month * sizes["osl"]) * 1e6,
         usd_per_1000_requests=usd_per_month / a_month * 1e3,
@@ -165,14 +156,6 @@ def _with_mean(tokens: np.ndarray, mean: float) -> np.ndarray:
     return np.maximum(1, np.rint(tokens * (mean / tokens.mean()))).astype(np.int64)
 
 
-def _price(inputs: Inputs) -> tuple[float, str]:
-    """US dollars per chip and hour, and who says so."""
-    if inputs.own_price:
-        return inputs.usd_per_chip_hour, assumed()
-    row = cheapest(inputs.chip)
-    return row.usd_per_accelerator_hour, published(f"{row.provider}, {row.source}", row.as_of)
-
-
 def _widths(one: Deployment) -> dict[str, float]:
     kind = "moe" if one.shape.experts else "dense"
     return half_widths(one.settings.name, kind, "rate", labels(one)[1])
@@ -206,7 +189,3 @@ def _curve(traffic: Traffic, fleet: Fleet, capacity: Ranged, width: float) -> Vi
     return View(
         title, (curve, Points("now", [per_day], [now], labels=["now"])), "Simulated; band: 80 % interval."
     )
-
-
-def _ends(found: Ranged) -> tuple[float, float, float]:
-    return found.value, found.low, found.high

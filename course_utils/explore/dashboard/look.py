@@ -9,8 +9,24 @@ from course_utils.explore.dashboard.answers import PERCENTS, Answer, Ranged
 _NAMES = {"TTFT": "First token", "TPOT": "Each further token", "E2E": "Whole answer"}
 
 
+def headline(found: Answer) -> str:
+    """The answer in a sentence: what runs, what it costs, how long people wait, whether it keeps up."""
+    asked, chips = found.inputs, found.inputs.chips * found.inputs.replicas
+    first = found.latency_s["TTFT"][95]
+    serves = f"{found.model} on {chips} {asked.chip} costs ${found.usd_per_month:,.0f} a month"
+    if found.load > 1:
+        return (
+            f"{serves}, and can't keep up: {_count(found.requests_per_day)} requests a day are "
+            f"{found.load:.2g} times what it serves. {found.replicas_needed.value:,.0f} copies would do."
+        )
+    return (
+        f"{serves} and serves {_count(found.requests_per_day)} requests a day: "
+        f"95 % of people see a first word within {_seconds(first.value)}."
+    )
+
+
 def figures_html(found: Answer) -> str:
-    """Tiles of what people ask for first, then waiting times as a table, then what the figures rest on."""
+    """The answer in a sentence, tiles of what people ask for first, waiting times, what the figures rest on."""
     capacity, needed = found.capacity_per_day, found.replicas_needed
     tiles = [
         (
@@ -31,7 +47,8 @@ def figures_html(found: Answer) -> str:
         f"<div><dt>{name}</dt><dd>{value}</dd><dd class='course-quiet'>{html.escape(more)}</dd></div>"
         for name, value, more in tiles
     )
-    return f'<dl class="course-tiles">{shown}</dl>{_latency_table(found)}{_grounds(found)}'
+    said = f'<p class="course-headline">{html.escape(headline(found))}</p>'
+    return f'{said}<dl class="course-tiles">{shown}</dl>{_latency_table(found)}{_grounds(found)}'
 
 
 def _latency_table(found: Answer) -> str:
@@ -98,7 +115,7 @@ def _count(value: float) -> str:
 
 
 CSS = f"""
-body {{ background: {style.PAPER}; }}
+body[data-voila], body[data-voila] #main {{ background: {style.PAPER}; }}
 .course-page {{ max-width: 1240px; margin: 0 auto; padding: 8px 20px 40px; overflow: visible; box-sizing: border-box;
   color: {style.INK}; font: {style.TEXT_PX}px/1.4 {style.FONT_CSS}; }}
 .course-page .widget-html, .course-page .widget-html-content {{ height: auto; line-height: 1.4; overflow: visible;
@@ -128,6 +145,13 @@ body {{ background: {style.PAPER}; }}
 .course-wide {{ overflow-x: auto; max-width: 100%; }}
 .course-wide table {{ min-width: 900px; }}
 .course-why {{ font-size: 15px; max-width: 90ch; }}
+.course-page .course-headline {{ font-size: 18px; line-height: 1.35; margin: 2px 0 10px; text-wrap: balance; }}
+.course-spoken {{ position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }}
+.course-upload {{ display: inline-block; padding: 5px 12px; border: 1px solid {style.AXIS}; background: {style.GRID};
+  cursor: pointer; position: relative; }}
+.course-upload input {{ position: absolute; inset: 0; width: 100%; opacity: 0; cursor: pointer; }}
+.course-page :is(a, button, input, select, .noUi-handle, .course-wide):focus-visible, .course-upload:focus-within {{
+  outline: 3px solid {style.PALETTE[0]} !important; outline-offset: 2px; }}
 .course-save {{ display: inline-block; margin: 4px 18px 4px 0; color: {style.PALETTE[0]}; text-decoration: underline; }}
 .course-address {{ display: flex; gap: 8px; margin: 4px 0 8px; }}
 .course-address input {{ flex: 1 1 0; min-width: 0; padding: 5px 8px; border: 1px solid {style.AXIS};

@@ -8,9 +8,11 @@ from dataclasses import replace
 import ipywidgets as widgets
 
 from course_utils.explore.dashboard import answers, inputs
-from course_utils.explore.dashboard.address import Address
-from course_utils.explore.dashboard.look import CSS, figures_html, link, problem_html
+from course_utils.explore.dashboard.browser import Browser
+from course_utils.explore.dashboard.figures_table import figures_table
+from course_utils.explore.dashboard.look import CSS, figures_html, headline, link, problem_html
 from course_utils.explore.dashboard.planning import Planning
+from course_utils.explore.dashboard.upload_button import UploadButton
 from course_utils.explore.dashboard.uploads import read_config_upload, read_trace_upload
 from course_utils.explore.figures import drawing
 from course_utils.explore.live_figure import LiveFigure
@@ -31,27 +33,22 @@ class Upload:
 
     def __init__(self, label: str, accept: str, read: Callable, describe: Callable, changed: Callable):
         self._read, self._describe, self._changed = read, describe, changed
-        self.button = widgets.FileUpload(description=label, accept=accept, multiple=False, icon="")
-        self.button.layout.width = "auto"
+        self.button = UploadButton(label, accept, self._came, self._refused)
         self.aside = widgets.Button(description="Put it aside", layout=widgets.Layout(display="none"))
         self.status = widgets.HTML()
-        self.button.observe(self._came, names="value")
         self.aside.on_click(lambda _: self._show(None, ""))
         self.box = widgets.VBox([widgets.HBox([self.button, self.aside]), self.status])
 
-    def _came(self, change) -> None:
-        if not change["new"]:
-            return
-        came = change["new"][0]
+    def _came(self, name: str, content: bytes) -> None:
         try:
-            made = self._read(came["name"], bytes(came["content"]))
+            made = self._read(name, content)
         except ValueError as problem:
-            self.status.value = problem_html(str(problem))
+            self._refused(str(problem))
         else:
             self._show(made, self._describe(made))
-        finally:
-            # Else the same file, corrected, would be no change. It also frees its memory.
-            self.button.value = ()
+
+    def _refused(self, sentence: str) -> None:
+        self.status.value = problem_html(sentence)
 
     def _show(self, made, text: str) -> None:
         self.aside.layout.display = "none" if made is None else ""
@@ -81,7 +78,7 @@ class Page:
             "Upload a config.json", ".json", read_config_upload, _shape_text, self._shape_came
         )
         self.problem, self.figures, self.download = widgets.HTML(), widgets.HTML(), widgets.HTML()
-        self.address, self.chart = Address(), LiveFigure()
+        self.browser, self.chart = Browser(), LiveFigure()
         self.planning = Planning(lambda: (self.answer, self.shape))
         self.widget = self._laid_out(problem_html(problem) if problem else "")
         self.refresh()
@@ -99,7 +96,7 @@ class Page:
     def refresh(self) -> None:
         """Compute once and show. What can't be served is one sentence; the last figures stay, greyed."""
         with self.lock:
-            self.address.query = inputs.to_query(self.inputs)
+            self.browser.query = inputs.to_query(self.inputs)
             try:
                 self.answer = answers.answer(self.inputs, self.trace, self.shape)
             except ValueError as problem:
@@ -110,7 +107,8 @@ class Page:
             self.figures.remove_class("course-stale")
             self.figures.value = figures_html(self.answer)
             self._draw()
-            table = self.answer.table().to_csv(index=False)
+            self.browser.spoken = headline(self.answer)
+            table = figures_table(self.answer).to_csv(index=False, float_format="%.6g")
             self.download.value = link("Download these figures (CSV)", "figures.csv", "text/csv", table)
 
     def _draw(self) -> None:
@@ -166,11 +164,11 @@ class Page:
                 asked += [widgets.HTML(f"<h2>{heading}</h2>"), panel.box]
                 asked += [uploads[heading]] if heading in uploads else []
         left = widgets.VBox(asked)
-        right = widgets.VBox([self.problem, self.figures, self.chart, self.download])
+        right = widgets.VBox([self.problem, self.figures, self.chart, self.download, self.browser])
         columns = widgets.GridBox([left, right])
         head = widgets.HTML(f"<style>{CSS}</style><h1>What it costs to serve</h1><p>{_INTRO}</p>{problem}")
         plan = [widgets.HTML("<h2>What would be better</h2>"), self._panels["Limits"].box, self.planning.box]
-        whole = widgets.VBox([head, self.address, columns, *plan])
+        whole = widgets.VBox([head, columns, *plan])
         whole.add_class("course-page")
         columns.add_class("course-columns")
         left.add_class("course-asked")

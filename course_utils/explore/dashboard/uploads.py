@@ -7,8 +7,6 @@ from course_utils.catalog.models import ModelShape, model
 from course_utils.scale.traffic import Traffic
 from course_utils.scale.traffic_files import read_traffic
 
-MOST_MB = 40
-
 
 def read_trace_upload(name: str, content: bytes) -> Traffic:
     """Requests from an uploaded file in any layout that `read_traffic` takes. ValueError in one sentence."""
@@ -24,8 +22,6 @@ def read_config_upload(name: str, content: bytes) -> ModelShape:
 
 def _written(folder: Path, name: str, content: bytes) -> Path:
     """The upload under its own last name: a visitor can't choose a folder."""
-    if len(content) > MOST_MB * 1e6:
-        raise ValueError(f"{name} has {len(content) / 1e6:.0f} MB: at most {MOST_MB} MB are taken")
     path = folder / (Path(name.replace("\\", "/")).name or "upload")
     path.write_bytes(content)
     return path
