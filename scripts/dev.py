@@ -350,6 +350,7 @@ VERBS = (
     audit,
     dashboard,
     scoreboard,
+    site,
     instructor,
     format,
     test_colab,

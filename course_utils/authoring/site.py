@@ -13,8 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from course_utils.authoring.build import Built, build_chapters
+from course_utils.authoring.course_map import readme_map
 from course_utils.authoring.frame import binder_url, colab_url
 from course_utils.authoring.house import House, write_whole
+from course_utils.authoring.masters import read_masters
+from course_utils.authoring.reference import reference
 from course_utils.authoring.run import run_chapters
 
 # An exercise's own outputs would give its answer away, or praise a reader who hasn't tried.
@@ -80,38 +83,31 @@ def stage(house: House, chapters: tuple[Built, ...], source: Path) -> None:
     shutil.copytree(house.root / "docs", source)
     for name in ("CHANGELOG.md", "CONTRIBUTING.md"):
         write_whole(source / name.lower(), _without_local_links((house.root / name).read_text("utf-8")))
-    for chapter in chapters:
-        write_whole(
-            source / "notebooks" / f"{chapter.name}.ipynb", nbformat.writes(page(house, chapter)) + "\n"
-        )
+    pages = {chapter.name: page(house, chapter) for chapter in chapters}
+    for name, notebook in pages.items():
+        write_whole(source / "notebooks" / f"{name}.ipynb", nbformat.writes(notebook) + "\n")
+    first = source / "index.md"
+    write_whole(first, front_page(first.read_text("utf-8"), house, pages))
     for path, text in reference(house.root / "course_utils").items():
         write_whole(source / "api" / path, text)
     shutil.copy(Path(plotly.__file__).parent / "package_data" / "plotly.min.js", source / "_static")
 
 
-def reference(package: Path) -> dict[str, str]:
-    """Pages of the reference for autodoc to fill in: one a package, its modules in order; and their index."""
-    pages = {}
-    for folder in sorted(one.parent for one in package.glob("*/__init__.py")):
-        paths = sorted(path for path in folder.rglob("*.py") if "cases" not in path.parts)
-        names = [
-            _module(path, package.parent)
-            for path in paths
-            if path.name != "__init__.py" or path.parent == folder
-        ]
-        title = f"{package.name}.{folder.name}"
-        parts = [f"{name}\n{'-' * len(name)}\n\n.. automodule:: {name}\n   :members:\n" for name in names[1:]]
-        # The package itself only says what its modules are for: its names are theirs.
-        about = f".. automodule:: {title}\n   :no-index:\n"
-        pages[f"{folder.name}.rst"] = f"{title}\n{'=' * len(title)}\n\n{about}\n" + "\n".join(parts)
-    links = "\n".join(name.removesuffix(".rst") for name in pages)
-    pages["index.md"] = f"# Library\n\n```{{toctree}}\n:maxdepth: 1\n\n{links}\n```\n"
-    return pages
+def front_page(text: str, house: House, pages: dict[str, Any]) -> str:
+    """docs/index.md with what it asks for: the map of the course, Colab's address, a chapter's explorer.
 
-
-def _module(path: Path, root: Path) -> str:
-    parts = path.relative_to(root).with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+    ValueError if the chapter shows none.
+    """
+    asked = re.search(r"\{\{explorer (\w+)\}\}", text)
+    if asked:
+        outputs = (one for cell in pages[asked[1]].cells for one in cell.get("outputs", []))
+        shown = (one.get("data", {}).get("text/html", "") for one in outputs)
+        explorer = next((html for html in shown if 'class="course-explorer"' in html), None)
+        if explorer is None:
+            raise ValueError(f"docs/index.md asks for the explorer of {asked[1]}, which shows none")
+        text = text.replace(asked[0], f"```{{raw}} html\n{explorer}\n```")
+    text = text.replace("{{colab}}", colab_url(house.repository(), next(iter(pages))))
+    return text.replace("{{chapters}}", readme_map(read_masters(house.masters)))
 
 
 def page(house: House, chapter: Built) -> Any:
