@@ -10,6 +10,7 @@ from functools import partial
 from html.parser import HTMLParser
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 from urllib.parse import unquote, urldefrag, urljoin, urlparse
 
 import pytest
@@ -50,7 +51,7 @@ def pages(site):
 class Host(SimpleHTTPRequestHandler):
     """A folder on the loopback interface, its texts compressed as web hosts do (GitHub Pages, for one)."""
 
-    packed: dict[Path, bytes] = {}
+    packed: ClassVar[dict[Path, bytes]] = {}
 
     def log_message(self, *_):
         pass
