@@ -24,6 +24,7 @@ highlight_language = "none"  # shells and tables, where a page doesn't say pytho
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
+autodoc_preserve_defaults = True  # as the source has them, not as an object at an address
 autodoc_inherit_docstrings = False
 add_module_names = False
 suppress_warnings = ["ref.python"]  # a type's short name that two packages use

@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -86,8 +86,9 @@ def stage(house: House, chapters: tuple[Built, ...], source: Path) -> None:
     pages = {chapter.name: page(house, chapter) for chapter in chapters}
     for name, notebook in pages.items():
         write_whole(source / "notebooks" / f"{name}.ipynb", nbformat.writes(notebook) + "\n")
-    first = source / "index.md"
+    first, words = source / "index.md", source / "glossary.md"
     write_whole(first, front_page(first.read_text("utf-8"), house, pages))
+    write_whole(words, linked(words.read_text("utf-8"), pages))
     for path, text in reference(house.root / "course_utils").items():
         write_whole(source / "api" / path, text)
     shutil.copy(Path(plotly.__file__).parent / "package_data" / "plotly.min.js", source / "_static")
@@ -108,6 +109,16 @@ def front_page(text: str, house: House, pages: dict[str, Any]) -> str:
         text = text.replace(asked[0], f"```{{raw}} html\n{explorer}\n```")
     text = text.replace("{{colab}}", colab_url(house.repository(), next(iter(pages))))
     return text.replace("{{chapters}}", readme_map(read_masters(house.masters)))
+
+
+def linked(text: str, names: Iterable[str]) -> str:
+    """ "Chapters 02, 09." with a link on each number that has a chapter."""
+    known = {name[:2]: f"[{name[:2]}](notebooks/{name}.ipynb)" for name in names}
+
+    def numbers(found: re.Match) -> str:
+        return re.sub(r"\d\d", lambda one: known.get(one[0], one[0]), found[0])
+
+    return re.sub(r"Chapters?\s[\d,\s]+\.", numbers, text)
 
 
 def page(house: House, chapter: Built) -> Any:
