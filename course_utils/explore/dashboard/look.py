@@ -152,7 +152,8 @@ body[data-voila], body[data-voila] #main {{ background: {style.PAPER}; }}
 .course-upload input {{ position: absolute; inset: 0; width: 100%; opacity: 0; cursor: pointer; }}
 .course-page :is(a, button, input, select, .noUi-handle, .course-wide):focus-visible, .course-upload:focus-within {{
   outline: 3px solid {style.PALETTE[0]} !important; outline-offset: 2px; }}
-.course-save {{ display: inline-block; margin: 4px 18px 4px 0; color: {style.PALETTE[0]}; text-decoration: underline; }}
+.course-page .course-save {{ display: inline-block; margin: 4px 18px 4px 0; color: {style.PALETTE[0]};
+  text-decoration: underline; }}
 .course-address {{ display: flex; gap: 8px; margin: 4px 0 8px; }}
 .course-address input {{ flex: 1 1 0; min-width: 0; padding: 5px 8px; border: 1px solid {style.AXIS};
   color: {style.QUIET}; background: {style.PAPER}; font: {style.TICK_PX}px {style.FONT_CSS}; }}
