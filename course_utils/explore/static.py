@@ -84,18 +84,13 @@ class StaticExplorer(Explorer):
 
     def _slider(self, values: list) -> dict:
         control = self.specs[self.moving]
-        go_to = {"mode": "immediate", "frame": {"duration": 0, "redraw": True}, "transition": {"duration": 0}}
         font = {"family": style.FONT_CSS, "size": style.TEXT_PX, "color": style.INK}
         return {
             "active": values.index(self.values[self.moving]) if self.values[self.moving] in values else 0,
             "currentvalue": {"prefix": f"{label_of(self.moving, control)}: ", "font": font},
+            # The page's script draws: plotly only says where the slider is.
             "steps": [
-                {
-                    "label": control.text(value),
-                    "value": str(at),
-                    "method": "animate",
-                    "args": [[str(at)], go_to],
-                }
+                {"label": control.text(value), "value": str(at), "method": "skip"}
                 for at, value in enumerate(values)
             ],
             "pad": {"t": 44, "b": 0, "l": 0, "r": 0},

@@ -34,30 +34,37 @@ function courseExplorer(name, version) {
     nodes.plot.setAttribute("role", "img");
     write(figure.layout.meta);
     const config = { displayModeBar: false, doubleClick: false, responsive: true };
-    Plotly.newPlot(nodes.plot, { ...figure, config }).then(() => {
-      nodes.plot.on("plotly_animatingframe", ({ name }) => {
-        const meta = figure.frames.find((frame) => frame.name === name)?.layout?.meta;
-        if (meta) write(meta);
-      });
-    });
+    const { data, layout, frames } = figure;
+    Plotly.newPlot(nodes.plot, data, layout, config);
 
     // plotly's slider takes no keys: a native one does, seen only while it has the focus.
-    const slider = figure.layout.sliders[0];
+    const slider = layout.sliders[0];
     const keys = part("input", "keys");
     Object.assign(keys, { type: "range", min: 0, max: slider.steps.length - 1, step: 1, value: slider.active });
     keys.setAttribute("aria-label", slider.currentvalue.prefix.replace(/: $/, ""));
     const say = () => keys.setAttribute("aria-valuetext", slider.steps[keys.value].label);
     say();
-    keys.addEventListener("input", () => {
-      say();
+
+    // Each stop is drawn whole, at most one for each frame of the screen: where a stop moves an axis, plotly's own
+    // animation writes NaN into the places of the texts.
+    let waiting = false;
+    const draw = () => {
+      waiting = false;
       const at = Number(keys.value);
-      Plotly.relayout(nodes.plot, { "sliders[0].active": at }).then(() =>
-        Plotly.animate(nodes.plot, [String(at)], slider.steps[at].args[1]),
-      );
-    });
-    nodes.plot.on("plotly_sliderchange", ({ step }) => {
-      keys.value = step._index;
+      const now = { ...layout, ...frames[at].layout, sliders: [{ ...slider, active: at }] };
+      write(now.meta);
+      Plotly.react(nodes.plot, data.map((trace, n) => ({ ...trace, ...frames[at].data[n] })), now, config);
+    };
+    const moved = () => {
       say();
+      if (!waiting) requestAnimationFrame(draw);
+      waiting = true;
+    };
+    keys.addEventListener("input", moved);
+    nodes.plot.on("plotly_sliderchange", ({ step }) => {
+      if (Number(keys.value) === step._index) return;
+      keys.value = step._index;
+      moved();
     });
   }, () => {});
 }

@@ -28,7 +28,7 @@ def drag(figure: go.Figure, at: int) -> list[dict]:
 def test_the_slider_has_a_frame_for_each_of_its_stops(static):
     (slider,) = static.figure.layout.sliders
     assert len(slider.steps) == len(static.figure.frames) == STOPS
-    assert [step.args[0][0] for step in slider.steps] == [frame.name for frame in static.figure.frames]
+    assert [step.value for step in slider.steps] == [frame.name for frame in static.figure.frames]
     assert slider.steps[0].label == "1,000 requests/day"
     assert slider.steps[slider.active].label == "20k requests/day"
 
