@@ -14,9 +14,7 @@ def page() -> str:
     parts = []
     with group.make_context("course", [], resilient_parsing=True) as course:
         for callers in (cli.practitioner, cli.author, cli.instructor):
-            parts.append(
-                f"## {inspect.getdoc(callers).removeprefix('Commands for ').split(':')[0].capitalize()}"
-            )
+            parts.append(f"## {inspect.getdoc(callers).removeprefix('Commands ').split(':')[0].capitalize()}")
             for name in (typer.main.get_command_name(one.__name__) for one in callers.COMMANDS):
                 command = group.commands[name]
                 with command.make_context(name, [], parent=course, resilient_parsing=True) as context:

@@ -51,6 +51,7 @@ html_domain_indices = False
 
 
 _CODE = re.compile(r"(`[^`]+`)")
+_NAMED = re.compile(r"^[a-z][\w\\, …]*: ", re.MULTILINE)
 
 
 def plain(app, what, name, thing, options, lines):
@@ -65,7 +66,10 @@ def _paragraph(text):
     ):  # laid out by its writer: a list, a table, code
         return "::\n\n" + "\n".join("    " + line for line in text.splitlines())
     parts = _CODE.split(text)
-    return "".join(f"`{part}`" if part[:1] == "`" else re.sub(r"([*|_\\`])", r"\\\1", part) for part in parts)
+    text = "".join(f"`{part}`" if part[:1] == "`" else re.sub(r"([*|_\\`])", r"\\\1", part) for part in parts)
+    if len(_NAMED.findall(text)) > 1:  # "name: what it is", line by line
+        text = "\n".join(f"| {line}" for line in text.splitlines())
+    return text
 
 
 def command_line(app, name, text):
