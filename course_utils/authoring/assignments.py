@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from course_utils.authoring.build import instructor_notebook, student_notebook
-from course_utils.authoring.house import House, write_whole
+from course_utils.authoring.house import House, renew
 from course_utils.authoring.masters import Master, read_masters
 from course_utils.grading import cases
 from course_utils.grading.answers import grade_id
@@ -56,7 +56,7 @@ def make_course(house: House, folder: Path, pack: Path | None) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     config = folder / "nbgrader_config.py"
     if not config.exists():
-        write_whole(config, CONFIG)
+        renew(config, CONFIG)
     masters, repository = read_masters(house.masters), house.repository()
     made = []
     labs = []
@@ -68,7 +68,7 @@ def make_course(house: House, folder: Path, pack: Path | None) -> list[Path]:
         labs.append(one)
         source = assignment(master, instructor_notebook(master, masters, repository), one)
         path = folder / "source" / lab_id / f"{master.name}.ipynb"
-        write_whole(path, nbformat.writes(source).rstrip("\n") + "\n")
+        renew(path, nbformat.writes(source).rstrip("\n") + "\n")
         made.append(path)
     release(folder, labs)
     return [*made, *sorted((folder / "release").glob("*/*.ipynb"))]

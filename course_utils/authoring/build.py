@@ -7,7 +7,7 @@ from typing import Any
 
 from course_utils.authoring import frame
 from course_utils.authoring.course_map import course_map, readme
-from course_utils.authoring.house import House, Repository, write_whole
+from course_utils.authoring.house import House, Repository, renew
 from course_utils.authoring.masters import Master, MasterCell, read_masters
 
 KERNELSPEC = {"display_name": "Python 3", "language": "python", "name": "python3"}
@@ -41,15 +41,14 @@ def build_chapters(house: House, masters: Sequence[Master] | None = None) -> tup
 def write_notebooks(house: House) -> list[Path]:
     """Build all notebooks, and the README's map, and write those that changed; what changed comes back."""
     changed, masters = [], read_masters(house.masters)
-    readme_text = readme(
-        house, masters
-    )  # refuses a chapter that the map can't name, before anything is written
+    # Before anything is written: it refuses a chapter that the map can't name.
+    readme_text = readme(house, masters)
     for built in build_chapters(house, masters):
         for folder, text in ((house.student, built.student), (house.instructor, built.instructor)):
             path = folder / f"{built.name}.ipynb"
-            if write_whole(path, text):
+            if renew(path, text):
                 changed.append(path)
-    if readme_text and write_whole(house.root / "README.md", readme_text):
+    if readme_text and renew(house.root / "README.md", readme_text):
         changed.append(house.root / "README.md")
     return changed
 

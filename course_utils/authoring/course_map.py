@@ -81,9 +81,8 @@ def readme_map(masters: Sequence[Master]) -> str:
             raise ValueError(
                 f"PROMISES in course_map.py lacks chapter {master.number}: what will its reader do?"
             )
-        number = _marked(master.number).replace(
-            " ", "&nbsp;"
-        )  # GitHub's narrow column would break the mark off
+        # GitHub's narrow column would break the mark off.
+        number = _marked(master.number).replace(" ", "&nbsp;")
         link = f"[{master.course.title}](notebooks/{master.name}.ipynb)"
         rows.append(f"| {number} | {link} | {master.course.minutes} | {PROMISES[master.number]} |")
     return "\n".join(rows) + f"\n\n{hours(masters)}"

@@ -71,8 +71,8 @@ def replaced_block(text: str, begin: str, end: str, block: str, name: str) -> st
     return f"{before}{begin}\n\n{block}\n\n{end}{rest.split(end)[1]}"
 
 
-def write_whole(path: Path, text: str) -> bool:
-    """Write a file in one step (a reader sees the old text or the new); True if it changed."""
+def renew(path: Path, text: str) -> bool:
+    """Write a file whole, where its text is not that already; True if it changed."""
     data = text.encode("utf-8")
     if path.is_file() and path.read_bytes() == data:
         return False

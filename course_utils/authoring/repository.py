@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from course_utils.authoring.build import write_notebooks
-from course_utils.authoring.house import House, Repository, write_whole
+from course_utils.authoring.house import House, Repository, renew
 
 _OWNER = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9]|-(?=[A-Za-z0-9])){0,38}")
 _NAME = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._-]{1,100}(?<!\.git)")
@@ -65,7 +65,7 @@ def move_to(house: House, slug: str, branch: str | None = None) -> list[Path]:
             moved[path] = after
     setting = house.root / "pyproject.toml"
     for path in sorted(moved, key=lambda path: path == setting):  # last, so that a cut run can be repeated
-        write_whole(path, moved[path])
+        renew(path, moved[path])
     return [*moved, *write_notebooks(house)]
 
 

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from course_utils.authoring.build import build_chapters
-from course_utils.authoring.house import House, write_whole
+from course_utils.authoring.house import House, renew
 from course_utils.authoring.masters import Course, Master, read_masters
 from course_utils.authoring.memory import PeakMemory
 
@@ -114,7 +114,7 @@ def run_chapters(
         with environment(COURSE_FRONTEND=frontend):
             run = execute(notebook, wanted[built.name].course, built.name, str(house.student), progress)
         notebook.metadata["frontend"] = frontend or "lab"
-        write_whole(folder / f"{built.name}.ipynb", nbformat.writes(notebook).rstrip("\n") + "\n")
+        renew(folder / f"{built.name}.ipynb", nbformat.writes(notebook).rstrip("\n") + "\n")
         yield run
 
 

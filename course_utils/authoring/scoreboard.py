@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from course_utils.authoring.claims import Claim, claims
-from course_utils.authoring.house import House, replaced_block, write_whole
+from course_utils.authoring.house import House, renew, replaced_block
 
 BEGIN, END = "<!-- scoreboard: `make scoreboard` writes this -->", "<!-- end of scoreboard -->"
 PAGE = """# Scoreboard
@@ -54,7 +54,7 @@ def stale(house: House) -> Iterator[Path]:
 
 def write(house: House) -> list[Path]:
     """Write both files, each whole, and return those that changed."""
-    return [path for path, text in pages(house).items() if write_whole(path, text)]
+    return [path for path, text in pages(house).items() if renew(path, text)]
 
 
 def _row(cells: Sequence[str]) -> str:

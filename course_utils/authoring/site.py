@@ -15,7 +15,7 @@ from typing import Any
 from course_utils.authoring.build import Built, build_chapters
 from course_utils.authoring.course_map import readme_map
 from course_utils.authoring.frame import binder_url, colab_url
-from course_utils.authoring.house import House, write_whole
+from course_utils.authoring.house import House, renew
 from course_utils.authoring.masters import read_masters
 from course_utils.authoring.reference import reference
 from course_utils.authoring.run import run_chapters
@@ -82,15 +82,15 @@ def stage(house: House, chapters: tuple[Built, ...], source: Path) -> None:
     shutil.rmtree(source, ignore_errors=True)
     shutil.copytree(house.root / "docs", source)
     for name in ("CHANGELOG.md", "CONTRIBUTING.md"):
-        write_whole(source / name.lower(), _without_local_links((house.root / name).read_text("utf-8")))
+        renew(source / name.lower(), _without_local_links((house.root / name).read_text("utf-8")))
     pages = {chapter.name: page(house, chapter) for chapter in chapters}
     for name, notebook in pages.items():
-        write_whole(source / "notebooks" / f"{name}.ipynb", nbformat.writes(notebook) + "\n")
+        renew(source / "notebooks" / f"{name}.ipynb", nbformat.writes(notebook) + "\n")
     first, words = source / "index.md", source / "glossary.md"
-    write_whole(first, front_page(first.read_text("utf-8"), house, pages))
-    write_whole(words, linked(words.read_text("utf-8"), pages))
+    renew(first, front_page(first.read_text("utf-8"), house, pages))
+    renew(words, linked(words.read_text("utf-8"), pages))
     for path, text in reference(house.root / "course_utils").items():
-        write_whole(source / "api" / path, text)
+        renew(source / "api" / path, text)
     shutil.copy(Path(plotly.__file__).parent / "package_data" / "plotly.min.js", source / "_static")
 
 

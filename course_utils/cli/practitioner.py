@@ -142,7 +142,8 @@ def doctor(as_json: Json = False) -> None:
     """Say what is wrong with this installation, and what to do. Exit code 1: a problem stops the course."""
     from dataclasses import asdict
 
-    from course_utils.authoring.doctor import PROBLEM, examine, print_findings
+    from course_utils.authoring.doctor import examine
+    from course_utils.authoring.finding import PROBLEM, print_findings
 
     findings = examine()
     if as_json:

@@ -18,10 +18,8 @@ from course_utils.measure.machine import Gpu
 # Largest first. The smallest is what chapters run on a CPU.
 MODELS = ("SmolLM2-1.7B", "SmolLM2-360M", "SmolLM2-135M")
 LARGEST = "largest that fits"
-DECLARED = (
-    "T4",
-    "A100 SXM 40GB",
-)  # what Colab lends (August 2026); the smaller decides whether a chapter fits
+# What Colab lends (August 2026); the smaller decides whether a chapter fits.
+DECLARED = ("T4", "A100 SXM 40GB")
 
 # bf16 has units since compute capability 8.0. Below, torch computes it in fp32 by way of conversions: 1.85 times as
 # long as fp32 itself on a GTX 1080 (github.com/kubeedge/ianvs issue 888), while `torch.cuda.is_bf16_supported()` says
@@ -47,7 +45,7 @@ def _capability(gpu: Gpu) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class Work:
-    """Runs of one model over `batch` × `tokens`, as counted where the chapter ran.
+    """Runs of one model over `batch` × `tokens`.
 
     model    a name of the catalog, or LARGEST
     half     16-bit weights; else fp32
@@ -63,7 +61,8 @@ class Work:
     copies: float
 
 
-# Runs were counted by a hook on CPUs, 2026-12-01. Chapters 00 and 12 time kernels besides, within seconds of their own.
+# Runs of 03, 06 and 07 were counted by a hook on a CPU, 2026-12-01; those of 04 and 12 are read off their cells.
+# Chapters 00 and 12 time kernels besides, within seconds of their own.
 GPU_WORK: dict[int, tuple[Work, ...]] = {
     3: (Work(LARGEST, False, 1, 128, 22, COPIES),),
     4: (Work(LARGEST, False, 8, 128, 3, 1),),

@@ -143,13 +143,13 @@ def test_a_writer_that_fails_leaves_the_old_file(house, monkeypatch):
     path = house.student / "98_tiny.ipynb"
     before = path.read_bytes()
     from course_utils import whole_files
-    from course_utils.authoring.house import write_whole
+    from course_utils.authoring.house import renew
 
     def no_disk(*_):
         raise OSError("no space left")
 
     monkeypatch.setattr(whole_files.os, "replace", no_disk)
     with pytest.raises(OSError, match="no space left"):
-        write_whole(path, "half")
+        renew(path, "half")
     assert path.read_bytes() == before
     assert sorted(entry.name for entry in path.parent.iterdir()) == ["98_tiny.ipynb", "src"]
