@@ -23,9 +23,10 @@ from course_utils.cache.prompt_lint import Part, hit_share_of, lint_prompts, rea
 
 FIVE_MINUTES = PromptCache(write=1.25, read=0.1, ttl_s=300)
 HOUR = PromptCache(write=2.0, read=0.1, ttl_s=3600)
+# A write costs what input does, or more by a thousandth at least: nearer to 1, rounding would decide what pays.
 CACHES = st.builds(
     PromptCache,
-    write=st.floats(1, 3),
+    write=st.just(1.0) | st.floats(1.001, 3),
     read=st.floats(0, 0.95),
     ttl_s=st.floats(1, 1e5),
     refreshed_by_hits=st.booleans(),
