@@ -116,8 +116,9 @@ def walled(
         "--new-session",
         *("--uid", "65534", "--gid", "65534", "--hostname", "course"),
         *("--proc", "/proc", "--dev", "/dev", "--remount-ro", "/dev"),
+        *("--size", size, "--tmpfs", "/tmp"),  # first: an environment may lie in it, and must not be covered
         *mounts,
-        *("--size", size, "--tmpfs", "/tmp", "--chdir", "/tmp"),
+        *("--chdir", "/tmp"),
         *("--remount-ro", "/"),  # the root itself lies in memory: it would be a disk without a limit
         *("--seccomp", str(filtered.fileno())),
         "--",

@@ -5,6 +5,9 @@ import json
 import os
 import socket
 import stat
+import subprocess
+import sys
+import tempfile
 import threading
 import zipfile
 from pathlib import Path
@@ -20,6 +23,10 @@ from course_utils.grading.sandbox import Limits, problem_of_sandbox
 from course_utils.grading.submissions import find_submissions, read_submission, student_of
 from course_utils.grading.syscalls import filter_program
 from tests.grading.room import code, make_room, points
+
+ROOT = Path(__file__).resolve().parents[2]
+
+pytestmark = pytest.mark.notebooks  # kernels are started: not among an author's quick tests
 
 # name: the cell in place of the first answer. Each must earn nothing.
 IN_A_CELL = {
@@ -39,8 +46,6 @@ def share(a, b): return Equal(1)
 """,
     "__float__ that looks around": """
 import sys
-
-pytestmark = pytest.mark.notebooks  # kernels are started: not among an author's quick tests
 class Late:
     def __float__(self):
         for frame in (sys._getframe(n) for n in range(8)):
@@ -528,6 +533,22 @@ def test_folder_to_be_hidden_is_empty_also_inside_pythons_own():
         assert "__init__.py" in kernel.run("", 10, look).values["seen"]
     with Kernel(Limits(), hidden=(folder,)) as kernel:
         assert kernel.run("", 10, look).values["seen"] == "[]"
+
+
+def test_an_environment_among_temporary_files_is_seen_inside():
+    """Where a clone stands below /tmp, Python itself does."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+        inside = """
+import subprocess, sys, tempfile
+from course_utils.grading.sandbox import Limits, walled
+with tempfile.TemporaryFile() as filtered:
+    command = walled([sys.executable, "-c", "print(6 * 7)"], Limits(), filtered)
+    subprocess.run(command, env={}, pass_fds=(filtered.fileno(),), check=True)
+"""
+        python = [f"{folder}/bin/python", "-c", inside]
+        said = subprocess.check_output(python, env={**os.environ, "PYTHONPATH": str(ROOT)}, text=True)
+    assert said == "42\n"
 
 
 def test_sandbox_needs_no_more_than_a_desktop_leaves_it():
